@@ -1,0 +1,21 @@
+//! Matching, ledger and replica: pure and synchronous, (state, command) → events.
+//!
+//! It never reads a clock, draws a random number, opens a file or a socket: time comes with the
+//! command, everything else is an argument.
+
+#![forbid(unsafe_code)]
+
+pub mod shard;
+pub mod sequencer;
+pub mod ledger;
+pub mod matching;
+pub mod book;
+mod placing;
+mod market;
+mod transfers;
+pub mod state;
+
+pub use ledger::Ledger;
+pub use sequencer::Sequencer;
+pub use shard::{Input, RestoreError, Shard, ShardLimits};
+pub use state::{AccountsState, Direction, MarketState, TransferRecord};

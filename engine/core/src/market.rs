@@ -1,0 +1,252 @@
+//! Hot path. One market as its shard owns it: specification, book, and what a book need not know of
+//! its orders.
+
+mod account_orders;
+mod client_ids;
+
+use std::borrow::{Borrow, BorrowMut};
+
+use protocol::{
+    AccountId, Closed, ClosedReason, Lots, MarketSpec, OpenOrder, OrderId, OrderKind, Place, Price,
+    Sequence, Side, Target, Units,
+};
+
+use crate::book::Book;
+use crate::state::MarketState;
+use account_orders::AccountOrders;
+use client_ids::ClientIds;
+
+/// What an order carries that matching does not look at.
+#[derive(Clone, Copy, Debug)]
+struct Details {
+    place: Place,
+    executed_quote: Units,
+    created_us: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Market {
+    pub spec: MarketSpec,
+    pub book: Book,
+    pub last_trade: u64,
+    /// The last frame on the event stream.
+    pub previous: Option<Sequence>,
+    /// By slot; meaningful where an order rests.
+    details: Vec<Option<Details>>,
+    account_orders: AccountOrders,
+    client_ids: ClientIds,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    #[error("order {order} of market {market} does not fit the slots of a book")]
+    Order { market: String, order: OrderId },
+    #[error("market {market} had {slots} slots of orders in use, and may have {orders_max}")]
+    Slots { market: String, slots: usize, orders_max: u32 },
+    #[error("account {account} is beyond the {accounts_max} accounts that the ledger has")]
+    Account { account: AccountId, accounts_max: u32 },
+}
+
+impl Borrow<Book> for Market {
+    fn borrow(&self) -> &Book {
+        &self.book
+    }
+}
+
+impl BorrowMut<Book> for Market {
+    #[inline]
+    fn borrow_mut(&mut self) -> &mut Book {
+        &mut self.book
+    }
+}
+
+impl Market {
+    pub fn new(spec: MarketSpec, orders_max: u32, accounts_max: u32) -> Self {
+        Market {
+            book: Book::new(spec.id, orders_max),
+            last_trade: 0,
+            previous: None,
+            details: Vec::with_capacity(orders_max as usize),
+            account_orders: AccountOrders::new(orders_max, accounts_max),
+            client_ids: ClientIds::new(orders_max),
+            spec,
+        }
+    }
+
+    pub fn restore(
+        &mut self,
+        state: &MarketState,
+        orders_max: u32,
+        accounts_max: u32,
+    ) -> Result<(), RestoreError> {
+        let market = || self.spec.symbol.clone();
+        let slots = state.generations.len();
+        if (orders_max as usize) < slots {
+            return Err(RestoreError::Slots { market: market(), slots, orders_max });
+        }
+        self.book.restore_generations(&state.generations);
+        for open in &state.orders {
+            if accounts_max < open.account.get() {
+                let account = open.account;
+                return Err(RestoreError::Account { account, accounts_max });
+            }
+            let OpenOrder { order, side, price, lots_left, account, .. } = *open;
+            if !self.book.restore_order(order, side, price, lots_left, account) {
+                return Err(RestoreError::Order { market: self.spec.symbol.clone(), order });
+            }
+            self.index(order, details_of(open));
+        }
+        self.book.restored();
+        self.last_trade = state.last_trade;
+        self.previous = state.previous;
+        Ok(())
+    }
+
+    /// Whether one more order of this account may come to rest.
+    #[inline]
+    pub fn open_orders(&self, account: AccountId) -> u32 {
+        self.account_orders.count(account)
+    }
+
+    /// Rests an order at its limit price.
+    #[inline]
+    pub fn rest(
+        &mut self,
+        order: OrderId,
+        place: &Place,
+        price: Price,
+        lots_left: Lots,
+        executed_quote: Units,
+        created_us: u64,
+    ) {
+        self.book.rest(order, place.side, price, lots_left, place.account);
+        self.index(order, Details { place: *place, executed_quote, created_us });
+    }
+
+    fn index(&mut self, order: OrderId, details: Details) {
+        let slot = order.slot();
+        if self.details.len() <= slot as usize {
+            self.details.resize(slot as usize + 1, None);
+        }
+        self.account_orders.push(slot, details.place.account);
+        if let Some(client_id) = details.place.client_id {
+            self.client_ids.push(slot, details.place.account, client_id);
+        }
+        self.details[slot as usize] = Some(details);
+    }
+
+    #[inline]
+    fn details(&self, slot: u32) -> &Details {
+        match &self.details[slot as usize] {
+            Some(details) => details,
+            None => unreachable!("Invariant: a resting order has details"),
+        }
+    }
+
+    /// Notes a trade of a resting order.
+    #[inline]
+    pub fn executed(&mut self, slot: u32, quote: Units) {
+        let Some(details) = &mut self.details[slot as usize] else {
+            unreachable!("Invariant: a resting order has details")
+        };
+        details.executed_quote = Units(details.executed_quote.0 + quote.0);
+    }
+
+    /// Forgets an order that has left the book.
+    #[inline]
+    pub fn forget(&mut self, slot: u32) {
+        let Details { place, .. } = *self.details(slot);
+        self.account_orders.remove(slot, place.account);
+        if let Some(client_id) = place.client_id {
+            self.client_ids.remove(slot, place.account, client_id);
+        }
+        self.details[slot as usize] = None;
+    }
+
+    /// Takes a resting order out without a trade and tells how it stood.
+    #[inline]
+    pub fn close(&mut self, slot: u32, reason: ClosedReason) -> Closed {
+        let resting = self.book.resting(slot);
+        let (side, price) = self.book.side_and_price(slot);
+        let Details { place, executed_quote, created_us } = *self.details(slot);
+        let (lots, post_only) = match place.kind {
+            OrderKind::Limit { lots, post_only, .. } => (lots, post_only),
+            OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => {
+                unreachable!("Invariant: only limit orders rest")
+            }
+        };
+        self.book.remove(slot);
+        self.forget(slot);
+        Closed {
+            order: resting.order,
+            account: resting.account,
+            client_id: place.client_id,
+            side,
+            time_in_force: place.time_in_force,
+            self_trade_prevention: place.self_trade_prevention,
+            post_only,
+            reason,
+            price,
+            lots,
+            lots_left: resting.lots_left,
+            executed_quote,
+            created_us,
+        }
+    }
+
+    /// Slot of an account's own resting order.
+    pub fn find(&self, account: AccountId, target: Target) -> Option<u32> {
+        match target {
+            Target::Order(order) => {
+                let slot = self.book.find(order)?;
+                (self.book.resting(slot).account == account).then_some(slot)
+            }
+            Target::Client(client_id) => self.client_ids.newest(account, client_id),
+        }
+    }
+
+    /// The account's oldest resting order.
+    pub fn oldest(&self, account: AccountId) -> Option<u32> {
+        self.account_orders.oldest(account)
+    }
+
+    /// Walks everything; for tests.
+    pub fn assert_consistent(&self) {
+        self.book.assert_consistent();
+        let mut indexed = 0;
+        for side in [Side::Bid, Side::Ask] {
+            for front in self.book.walk(side) {
+                let details = self.details(front.slot);
+                assert_eq!(details.place.account, front.account, "Invariant: one owner");
+                assert_eq!(details.place.side, side, "Invariant: one side");
+                indexed += 1;
+            }
+        }
+        let detailed = self.details.iter().flatten().count();
+        assert_eq!(indexed, detailed, "Invariant: details exist for resting orders alone");
+        let listed = self.account_orders.total();
+        assert_eq!(indexed, listed, "Invariant: every resting order is listed with its account");
+    }
+}
+
+fn details_of(open: &OpenOrder) -> Details {
+    let kind = OrderKind::Limit {
+        price: open.price,
+        lots: open.lots,
+        post_only: open.post_only,
+    };
+    Details {
+        place: Place {
+            market: open.market,
+            account: open.account,
+            side: open.side,
+            kind,
+            time_in_force: open.time_in_force,
+            self_trade_prevention: open.self_trade_prevention,
+            client_id: open.client_id,
+            valid_until_us: 0,
+        },
+        executed_quote: open.executed_quote,
+        created_us: open.created_us,
+    }
+}

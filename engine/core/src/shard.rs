@@ -1,0 +1,208 @@
+//! Hot path. The front door of a shard: one command in, one finished frame out, run to completion.
+//!
+//! Every command holds first, draws its sequence number second, and matches, credits and releases
+//! third; that order is what makes every prefix of the sequence a consistent state
+//! ([`crate::sequencer`]). A refused command is numbered too, after its hold failed.
+
+use std::sync::Arc;
+
+use protocol::frame::{FrameHeader, FrameWriter};
+use protocol::{
+    AccountId, Action, AssetSpec, ClosedReason, Command, Event, MarketId, MarketSpec, Outcome,
+    Record, Refusal, Sequence, StreamCursor, Target, Units,
+};
+
+use crate::ledger::Ledger;
+use crate::market::Market;
+pub use crate::market::RestoreError;
+use crate::placing;
+use crate::sequencer::Sequencer;
+use crate::state::{AccountsState, MarketState};
+use crate::transfers::Transfers;
+
+/// A command and where in its stream it stood.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    pub cursor: StreamCursor,
+    pub command: Command,
+}
+
+/// Bounds that memory is reserved for at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardLimits {
+    /// Resting orders of one market.
+    pub orders_max: u32,
+    /// Resting orders of one account in one market.
+    pub open_orders_per_account_max: u32,
+    /// Trades that one command may cause; what is then left of it is dropped.
+    pub trades_per_command_max: u32,
+    pub accounts_max: u32,
+}
+
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) sequencer: Arc<Sequencer>,
+    pub(crate) limits: ShardLimits,
+    markets: Vec<Market>,
+    /// Place of a market in `markets`, by its id.
+    places: Vec<Option<u16>>,
+    transfers: Option<Transfers>,
+    writer: FrameWriter,
+}
+
+/// What a command came to, for the header of its frame.
+pub(crate) struct Decision {
+    pub sequence: Sequence,
+    pub outcome: Outcome,
+    pub held: Units,
+}
+
+/// What deciding a command of one market needs beside the market.
+pub(crate) struct Desk<'a> {
+    pub ledger: &'a Ledger,
+    pub sequencer: &'a Sequencer,
+    pub limits: &'a ShardLimits,
+    pub writer: &'a mut FrameWriter,
+}
+
+impl Desk<'_> {
+    /// Numbers a command that is refused.
+    pub fn refuse(&self, refusal: Refusal) -> Decision {
+        let sequence = self.sequencer.draw();
+        Decision { sequence, outcome: Outcome::Refused(refusal), held: Units::ZERO }
+    }
+}
+
+impl Shard {
+    pub fn new(ledger: Arc<Ledger>, sequencer: Arc<Sequencer>, limits: ShardLimits) -> Self {
+        let events_max = limits.trades_per_command_max.max(limits.open_orders_per_account_max);
+        Shard {
+            ledger,
+            sequencer,
+            limits,
+            markets: Vec::new(),
+            places: vec![None; usize::from(MarketId::MAX.0) + 1],
+            transfers: None,
+            writer: FrameWriter::new(events_max as usize),
+        }
+    }
+
+    /// Takes over a market as the replica knows it.
+    pub fn add_market(&mut self, spec: MarketSpec, state: MarketState) -> Result<(), RestoreError> {
+        let ShardLimits { orders_max, accounts_max, .. } = self.limits;
+        let place = &mut self.places[usize::from(spec.id.0)];
+        assert!(place.is_none(), "Invariant: a market has one shard");
+        *place = Some(self.markets.len() as u16);
+        let mut market = Market::new(spec, orders_max, accounts_max);
+        market.restore(&state, orders_max, accounts_max)?;
+        self.markets.push(market);
+        Ok(())
+    }
+
+    /// Takes over the accounts stream; exactly one shard does.
+    pub fn own_accounts(&mut self, assets: &[AssetSpec], state: AccountsState) {
+        self.transfers = Some(Transfers::new(assets, state, self.limits.accounts_max));
+    }
+
+    /// Decides one command. The records are those of its frame, header first.
+    #[inline]
+    pub fn apply(&mut self, input: &Input) -> &[Record] {
+        self.writer.clear();
+        let mut desk = Desk {
+            ledger: &self.ledger,
+            sequencer: &self.sequencer,
+            limits: &self.limits,
+            writer: &mut self.writer,
+        };
+        let command = &input.command;
+        let market = command.market();
+        let place = self.places.get(usize::from(market.0)).copied().flatten();
+        let (decision, previous) = match (market, place, &mut self.transfers) {
+            (MarketId::ACCOUNTS, _, Some(transfers)) => {
+                let decision = transfers.apply(&desk, &command.action);
+                (decision, &mut transfers.previous)
+            }
+            (_, Some(place), _) => {
+                let market = &mut self.markets[usize::from(place)];
+                let decision = apply_to_market(&mut desk, market, command);
+                (decision, &mut market.previous)
+            }
+            _ => (desk.refuse(Refusal::UnknownMarket), &mut None),
+        };
+        let header = FrameHeader {
+            sequence: decision.sequence,
+            previous: *previous,
+            cursor: input.cursor,
+            outcome: decision.outcome,
+            held: decision.held,
+        };
+        if header.is_effective() {
+            *previous = Some(header.sequence);
+        }
+        self.writer.finish(&header, command)
+    }
+
+    /// The book of a market this shard owns.
+    pub fn book(&self, market: MarketId) -> Option<&crate::book::Book> {
+        let place = self.places.get(usize::from(market.0)).copied().flatten()?;
+        Some(&self.markets[usize::from(place)].book)
+    }
+
+    /// Walks the whole state; for tests.
+    pub fn assert_consistent(&self) {
+        self.markets.iter().for_each(Market::assert_consistent);
+    }
+}
+
+#[inline]
+fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) -> Decision {
+    match &command.action {
+        Action::Place(place) => placing::place(desk, market, place, command.time_us),
+        Action::Cancel { account, target, .. } => cancel(desk, market, *account, *target),
+        Action::CancelAll { account, .. } => cancel_all(desk, market, *account),
+        Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => {
+            unreachable!("Invariant: a market's stream carries orders and cancels")
+        }
+    }
+}
+
+/// A cancel takes nothing, so it is numbered first.
+fn cancel(
+    desk: &mut Desk<'_>,
+    market: &mut Market,
+    account: AccountId,
+    target: Target,
+) -> Decision {
+    let Some(slot) = market.find(account, target) else {
+        return desk.refuse(Refusal::OrderNotFound);
+    };
+    let sequence = desk.sequencer.draw();
+    close(desk, market, slot, ClosedReason::ByRequest);
+    Decision { sequence, outcome: Outcome::Cancelled, held: Units::ZERO }
+}
+
+fn cancel_all(desk: &mut Desk<'_>, market: &mut Market, account: AccountId) -> Decision {
+    if desk.limits.accounts_max < account.get() {
+        return desk.refuse(Refusal::UnknownAccount);
+    }
+    let sequence = desk.sequencer.draw();
+    // An account has at most as many open orders as a frame has room for.
+    while 0 < desk.writer.room()
+        && let Some(slot) = market.oldest(account)
+    {
+        close(desk, market, slot, ClosedReason::ByRequest);
+    }
+    Decision { sequence, outcome: Outcome::Cancelled, held: Units::ZERO }
+}
+
+/// Takes a resting order out, releases what it held, and says so.
+#[inline]
+pub(crate) fn close(desk: &mut Desk<'_>, market: &mut Market, slot: u32, reason: ClosedReason) {
+    let closed = market.close(slot, reason);
+    let Some(held) = market.spec.hold(closed.side, closed.price, closed.lots_left) else {
+        unreachable!("Invariant: what an order holds was counted when it came to rest")
+    };
+    desk.ledger.release(closed.account, market.spec.paid_asset(closed.side), held);
+    desk.writer.push(&Event::Closed(closed));
+}

@@ -1,0 +1,45 @@
+//! What a shard starts from: the state the replica has rebuilt from snapshot and journal.
+
+use protocol::{AccountId, AssetId, OpenOrder, Sequence, TransferId, Units};
+
+/// One market's book and counters. The default is a market that never saw a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MarketState {
+    /// All resting orders in the order in which they came to rest, which is their time priority.
+    pub orders: Vec<OpenOrder>,
+    /// Of each slot ever used, the generation of the last order in it.
+    pub generations: Vec<u32>,
+    /// Id of the last trade; 0 before the first.
+    pub last_trade: u64,
+    /// The last frame on the market's event stream.
+    pub previous: Option<Sequence>,
+}
+
+/// What the shard that owns the accounts stream knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountsState {
+    /// Accounts 1 to this exist.
+    pub accounts: u32,
+    pub transfers: Vec<TransferRecord>,
+    /// Deposits less withdrawals.
+    pub supply: Vec<(AssetId, Units)>,
+    /// The last frame on the accounts event stream.
+    pub previous: Option<Sequence>,
+}
+
+/// A transfer that was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferRecord {
+    pub id: TransferId,
+    pub sequence: Sequence,
+    pub direction: Direction,
+    pub account: AccountId,
+    pub asset: AssetId,
+    pub units: Units,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Deposit,
+    Withdrawal,
+}

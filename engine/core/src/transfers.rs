@@ -1,0 +1,121 @@
+//! Accounts, deposits and withdrawals: what the shard that owns the accounts stream decides. A few a
+//! second, so an ordered map serves; what it does to the ledger follows the same three steps.
+
+use std::collections::BTreeMap;
+
+use protocol::{AccountId, Action, AssetSpec, Outcome, Refusal, Sequence, Transfer, Units};
+
+use crate::shard::{Decision, Desk};
+use crate::state::{AccountsState, Direction, TransferRecord};
+
+#[derive(Debug)]
+pub(crate) struct Transfers {
+    /// Accounts 1 to this exist.
+    accounts: u32,
+    accounts_max: u32,
+    done: BTreeMap<u128, TransferRecord>,
+    /// Deposits less withdrawals, by asset; `None` where no asset is listed.
+    supply: Vec<Option<Units>>,
+    pub previous: Option<Sequence>,
+}
+
+impl Transfers {
+    pub fn new(assets: &[AssetSpec], state: AccountsState, accounts_max: u32) -> Self {
+        let columns = assets.iter().map(|asset| asset.id.index() + 1).max().unwrap_or(0);
+        let mut supply = vec![None; columns];
+        for asset in assets {
+            let before = state.supply.iter().find(|(id, _)| *id == asset.id);
+            supply[asset.id.index()] = Some(before.map_or(Units::ZERO, |(_, units)| *units));
+        }
+        let done = state.transfers.into_iter().map(|transfer| (transfer.id.0, transfer));
+        Transfers {
+            accounts: state.accounts,
+            accounts_max,
+            done: done.collect(),
+            supply,
+            previous: state.previous,
+        }
+    }
+
+    pub fn apply(&mut self, desk: &Desk<'_>, action: &Action) -> Decision {
+        match action {
+            Action::CreateAccount => self.create_account(desk),
+            Action::Deposit(transfer) => self.transfer(desk, transfer, Direction::Deposit),
+            Action::Withdraw(transfer) => self.transfer(desk, transfer, Direction::Withdrawal),
+            Action::Place(_) | Action::Cancel { .. } | Action::CancelAll { .. } => {
+                unreachable!("Invariant: the accounts stream carries accounts and transfers")
+            }
+        }
+    }
+
+    fn create_account(&mut self, desk: &Desk<'_>) -> Decision {
+        let next = self.accounts + 1;
+        let Some(account) = AccountId::new(next).filter(|_| next <= self.accounts_max) else {
+            return desk.refuse(Refusal::TooManyAccounts);
+        };
+        self.accounts = next;
+        let sequence = desk.sequencer.draw();
+        Decision { sequence, outcome: Outcome::AccountCreated { account }, held: Units::ZERO }
+    }
+
+    fn transfer(
+        &mut self,
+        desk: &Desk<'_>,
+        transfer: &Transfer,
+        direction: Direction,
+    ) -> Decision {
+        let Transfer { account, asset, units, id } = *transfer;
+        if let Some(done) = self.done.get(&id.0) {
+            let same = TransferRecord { id, sequence: done.sequence, direction, account, asset, units };
+            if *done != same {
+                return desk.refuse(Refusal::TransferConflict);
+            }
+            let outcome = Outcome::Repeated { first: done.sequence };
+            return Decision { sequence: desk.sequencer.draw(), outcome, held: Units::ZERO };
+        }
+        let (supply, held) = match self.move_units(desk, transfer, direction) {
+            Ok(moved) => moved,
+            Err(refusal) => return desk.refuse(refusal),
+        };
+        let sequence = desk.sequencer.draw();
+        if direction == Direction::Deposit {
+            desk.ledger.credit(account, asset, units);
+        }
+        self.supply[asset.index()] = Some(supply);
+        let record = TransferRecord { id, sequence, direction, account, asset, units };
+        self.done.insert(id.0, record);
+        Decision { sequence, outcome: Outcome::Transferred, held }
+    }
+
+    /// Checks a transfer and holds what a withdrawal takes; returns the supply after it and the hold.
+    fn move_units(
+        &self,
+        desk: &Desk<'_>,
+        transfer: &Transfer,
+        direction: Direction,
+    ) -> Result<(Units, Units), Refusal> {
+        let Transfer { account, asset, units, .. } = *transfer;
+        if self.accounts < account.get() {
+            return Err(Refusal::UnknownAccount);
+        }
+        let Some(supply) = self.supply.get(asset.index()).copied().flatten() else {
+            return Err(Refusal::UnknownAsset);
+        };
+        if units.is_zero() || Units::SUPPLY_MAX < units {
+            return Err(Refusal::AmountOutOfRange);
+        }
+        match direction {
+            Direction::Deposit => {
+                let supply = Units(supply.0 + units.0);
+                let counts = supply <= Units::SUPPLY_MAX;
+                counts.then_some((supply, Units::ZERO)).ok_or(Refusal::SupplyExceeded)
+            }
+            Direction::Withdrawal => {
+                let left = supply.checked_sub(units).ok_or(Refusal::InsufficientFunds)?;
+                let held = desk.ledger.hold(account, asset, units);
+                held.map_err(|_| Refusal::InsufficientFunds)?;
+                Ok((left, units))
+            }
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! The naive exchange: the clear, slow judge of the real one.
+//!
+//! Orders are a list in order of arrival, balances a map, and what an order would do is found by
+//! doing it on a copy. Nothing here is shared with the real engine but the vocabulary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::*;
+
+#[derive(Clone, Debug)]
+pub struct NaiveOrder {
+    pub id: OrderId,
+    pub place: Place,
+    pub price: Price,
+    pub lots: Lots,
+    pub lots_left: Lots,
+    pub executed_quote: u64,
+    pub created_us: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct NaiveMarket {
+    pub spec: MarketSpec,
+    /// In order of coming to rest.
+    pub orders: Vec<NaiveOrder>,
+    pub last_trade: u64,
+    pub previous: Option<Sequence>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NaiveExchange {
+    pub markets: BTreeMap<MarketId, NaiveMarket>,
+    pub available: BTreeMap<(AccountId, AssetId), i128>,
+    pub fees: BTreeMap<AssetId, i128>,
+    pub supply: BTreeMap<AssetId, i128>,
+    pub accounts: u32,
+    transfers: BTreeMap<u128, (Sequence, Action)>,
+    previous: Option<Sequence>,
+    sequence: u64,
+    ids: BTreeSet<OrderId>,
+    pub limits: NaiveLimits,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct NaiveLimits {
+    pub open_orders_per_account_max: usize,
+    pub steps_max: usize,
+    pub accounts_max: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct NaiveFrame {
+    pub sequence: Sequence,
+    pub previous: Option<Sequence>,
+    pub outcome: Outcome,
+    pub held: Units,
+    pub events: Vec<Event>,
+}
+
+enum End {
+    Done,
+    DriedUp,
+    SelfTrade,
+    StepsMax,
+}
+
+impl NaiveExchange {
+    pub fn new(catalog: &Catalog, limits: NaiveLimits) -> Self {
+        let market = |spec: &MarketSpec| {
+            let fresh =
+                NaiveMarket { spec: spec.clone(), orders: vec![], last_trade: 0, previous: None };
+            (spec.id, fresh)
+        };
+        NaiveExchange {
+            markets: catalog.markets().iter().map(market).collect(),
+            available: BTreeMap::new(),
+            fees: BTreeMap::new(),
+            supply: catalog.assets().iter().map(|asset| (asset.id, 0)).collect(),
+            accounts: 0,
+            transfers: BTreeMap::new(),
+            previous: None,
+            sequence: 0,
+            ids: BTreeSet::new(),
+            limits,
+        }
+    }
+
+    /// `id` is the order id that the real engine gave out, if it gave one: names are its to choose,
+    /// as long as no two orders share one.
+    pub fn apply(&mut self, command: &Command, id: Option<OrderId>) -> NaiveFrame {
+        self.sequence += 1;
+        let sequence = Sequence(self.sequence);
+        let mut events = Vec::new();
+        let decided = match command.action {
+            Action::Place(place) => self.place(&place, command.time_us, id, &mut events),
+            Action::Cancel { market, account, target } => {
+                self.cancel(market, account, target, &mut events)
+            }
+            Action::CancelAll { market, account } => {
+                self.cancel_all(market, account, &mut events)
+            }
+            Action::CreateAccount => self.create_account(),
+            Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
+            Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
+        };
+        let (outcome, held) = decided.unwrap_or_else(|refusal| (Outcome::Refused(refusal), 0));
+        let last = match self.markets.get_mut(&command.market()) {
+            Some(market) => Some(&mut market.previous),
+            None if command.market() == MarketId::ACCOUNTS => Some(&mut self.previous),
+            None => None,
+        };
+        let previous = last.as_ref().and_then(|last| **last);
+        let is_effective = !matches!(outcome, Outcome::Refused(_) | Outcome::Repeated { .. });
+        if let (Some(last), true) = (last, is_effective) {
+            *last = Some(sequence);
+        }
+        NaiveFrame { sequence, previous, outcome, held: Units(held as u64), events }
+    }
+
+    fn balance(&mut self, account: AccountId, asset: AssetId) -> &mut i128 {
+        self.available.entry((account, asset)).or_insert(0)
+    }
+
+    fn hold(&mut self, account: AccountId, asset: AssetId, units: i128) -> Result<(), Refusal> {
+        let available = self.balance(account, asset);
+        if *available < units {
+            return Err(Refusal::InsufficientFunds);
+        }
+        *available -= units;
+        Ok(())
+    }
+
+    fn create_account(&mut self) -> Result<(Outcome, i128), Refusal> {
+        if self.accounts == self.limits.accounts_max {
+            return Err(Refusal::TooManyAccounts);
+        }
+        self.accounts += 1;
+        Ok((Outcome::AccountCreated { account: AccountId::new(self.accounts).unwrap() }, 0))
+    }
+
+    fn transfer(
+        &mut self,
+        command: &Command,
+        transfer: Transfer,
+        sign: i128,
+        sequence: Sequence,
+    ) -> Result<(Outcome, i128), Refusal> {
+        if let Some((first, action)) = self.transfers.get(&transfer.id.0) {
+            return match *action == command.action {
+                true => Ok((Outcome::Repeated { first: *first }, 0)),
+                false => Err(Refusal::TransferConflict),
+            };
+        }
+        if transfer.account.get() > self.accounts {
+            return Err(Refusal::UnknownAccount);
+        }
+        let supply = *self.supply.get(&transfer.asset).ok_or(Refusal::UnknownAsset)?;
+        let units = i128::from(transfer.units.0);
+        if units == 0 || units > i128::from(Units::SUPPLY_MAX.0) {
+            return Err(Refusal::AmountOutOfRange);
+        }
+        if supply + sign * units > i128::from(Units::SUPPLY_MAX.0) {
+            return Err(Refusal::SupplyExceeded);
+        }
+        if sign < 0 {
+            self.hold(transfer.account, transfer.asset, units)?;
+        } else {
+            *self.balance(transfer.account, transfer.asset) += units;
+        }
+        self.supply.insert(transfer.asset, supply + sign * units);
+        self.transfers.insert(transfer.id.0, (sequence, command.action));
+        Ok((Outcome::Transferred, if sign < 0 { units } else { 0 }))
+    }
+
+    fn cancel(
+        &mut self,
+        market: MarketId,
+        account: AccountId,
+        target: Target,
+        events: &mut Vec<Event>,
+    ) -> Result<(Outcome, i128), Refusal> {
+        let orders = &self.markets.get(&market).ok_or(Refusal::UnknownMarket)?.orders;
+        let named = |order: &&NaiveOrder| {
+            order.place.account == account
+                && match target {
+                    Target::Order(id) => order.id == id,
+                    Target::Client(client_id) => order.place.client_id == Some(client_id),
+                }
+        };
+        let id = orders.iter().rev().find(named).map(|order| order.id);
+        let id = id.ok_or(Refusal::OrderNotFound)?;
+        events.push(self.close(market, id, ClosedReason::ByRequest));
+        Ok((Outcome::Cancelled, 0))
+    }
+
+    fn cancel_all(
+        &mut self,
+        market: MarketId,
+        account: AccountId,
+        events: &mut Vec<Event>,
+    ) -> Result<(Outcome, i128), Refusal> {
+        let orders = &self.markets.get(&market).ok_or(Refusal::UnknownMarket)?.orders;
+        if account.get() > self.limits.accounts_max {
+            return Err(Refusal::UnknownAccount);
+        }
+        let own: Vec<_> = orders.iter().filter(|it| it.place.account == account).collect();
+        let own: Vec<_> = own.iter().map(|order| order.id).collect();
+        for id in own {
+            events.push(self.close(market, id, ClosedReason::ByRequest));
+        }
+        Ok((Outcome::Cancelled, 0))
+    }
+
+    fn close(&mut self, market: MarketId, id: OrderId, reason: ClosedReason) -> Event {
+        let book = self.markets.get_mut(&market).unwrap();
+        let at = book.orders.iter().position(|order| order.id == id).unwrap();
+        let order = book.orders.remove(at);
+        let spec = book.spec.clone();
+        let held = held_by(&spec, order.place.side, order.price, order.lots_left);
+        *self.balance(order.place.account, spec.paid_asset(order.place.side)) += held;
+        let OrderKind::Limit { post_only, .. } = order.place.kind else { panic!("a limit order") };
+        Event::Closed(Closed {
+            order: order.id,
+            account: order.place.account,
+            client_id: order.place.client_id,
+            side: order.place.side,
+            time_in_force: order.place.time_in_force,
+            self_trade_prevention: order.place.self_trade_prevention,
+            post_only,
+            reason,
+            price: order.price,
+            lots: order.lots,
+            lots_left: order.lots_left,
+            executed_quote: Units(order.executed_quote),
+            created_us: order.created_us,
+        })
+    }
+
+    fn place(
+        &mut self,
+        place: &Place,
+        time_us: u64,
+        id: Option<OrderId>,
+        events: &mut Vec<Event>,
+    ) -> Result<(Outcome, i128), Refusal> {
+        let market = self.markets.get(&place.market).ok_or(Refusal::UnknownMarket)?;
+        let spec = market.spec.clone();
+        self.check(place, time_us, market)?;
+        // What it would trade is found by trading it on a copy that holds without end.
+        let mut copy = self.clone();
+        let (mut lots, mut quote) = (0i128, 0i128);
+        let dummy = OrderId::from_parts(place.market, 0, u32::MAX).unwrap();
+        copy.trade(place, dummy, &mut Vec::new(), &mut lots, &mut quote);
+        let hold = match place.kind {
+            OrderKind::Limit { price, lots, .. } => held_by(&spec, place.side, price, lots),
+            OrderKind::MarketByLots { lots } => match place.side {
+                Side::Bid => quote,
+                Side::Ask => i128::from(lots.0) * i128::from(spec.base_units_per_lot),
+            },
+            OrderKind::MarketByQuote { quote } => match place.side {
+                Side::Bid => i128::from(quote.0),
+                Side::Ask => lots * i128::from(spec.base_units_per_lot),
+            },
+        };
+        if hold > i128::from(Units::SUPPLY_MAX.0) {
+            return Err(Refusal::AmountOutOfRange);
+        }
+        let paid = spec.paid_asset(place.side);
+        self.hold(place.account, paid, hold)?;
+        let id = id.expect("an order that is not refused has an id");
+        assert!(self.ids.insert(id), "no two orders share an id");
+        if let (TimeInForce::FillOrKill, OrderKind::Limit { lots: all, .. }) =
+            (place.time_in_force, place.kind)
+            && lots < i128::from(all.0)
+        {
+            *self.balance(place.account, paid) += hold;
+            let reason = ClosedReason::FillOrKill;
+            return Ok((Outcome::Expired { order: id, lots_left: all, reason }, hold));
+        }
+        let (mut lots, mut quote) = (0, 0);
+        let end = self.trade(place, id, events, &mut lots, &mut quote);
+        let spent = match place.side {
+            Side::Bid => quote,
+            Side::Ask => lots * i128::from(spec.base_units_per_lot),
+        };
+        let (outcome, kept) = self.conclude(place, id, end, lots, quote, time_us);
+        *self.balance(place.account, paid) += hold - spent - kept;
+        Ok((outcome, hold))
+    }
+
+    fn check(&self, place: &Place, time_us: u64, market: &NaiveMarket) -> Result<(), Refusal> {
+        let spec = &market.spec;
+        if place.account.get() > self.limits.accounts_max {
+            return Err(Refusal::UnknownAccount);
+        }
+        if place.valid_until_us != 0 && time_us > place.valid_until_us {
+            return Err(Refusal::TooLate);
+        }
+        match place.kind {
+            OrderKind::Limit { price, lots, post_only } => {
+                if price < spec.price_min || price > spec.price_max {
+                    return Err(Refusal::PriceOutOfRange);
+                }
+                if lots < spec.lots_min || lots > spec.lots_max {
+                    return Err(Refusal::LotsOutOfRange);
+                }
+                let gtc = place.time_in_force == TimeInForce::GoodTillCancelled;
+                let own = |order: &&NaiveOrder| order.place.account == place.account;
+                let open = market.orders.iter().filter(own).count();
+                if gtc && open >= self.limits.open_orders_per_account_max {
+                    return Err(Refusal::TooManyOpenOrders);
+                }
+                if post_only && !gtc {
+                    return Err(Refusal::PostOnlyNotAllowed);
+                }
+                if post_only && market.orders.iter().any(|maker| crosses(place, maker)) {
+                    return Err(Refusal::PostOnlyWouldTake);
+                }
+            }
+            OrderKind::MarketByLots { lots } => {
+                if lots < spec.lots_min || lots > spec.lots_max {
+                    return Err(Refusal::LotsOutOfRange);
+                }
+            }
+            OrderKind::MarketByQuote { quote } => {
+                if quote.0 == 0 || quote > Units::SUPPLY_MAX {
+                    return Err(Refusal::AmountOutOfRange);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Trades and credits both sides; what the taker pays is the caller's.
+    fn trade(
+        &mut self,
+        place: &Place,
+        _id: OrderId,
+        events: &mut Vec<Event>,
+        traded: &mut i128,
+        quote: &mut i128,
+    ) -> End {
+        for step in 0.. {
+            let market = self.markets.get_mut(&place.market).unwrap();
+            let spec = market.spec.clone();
+            let per_tick_lot = i128::from(spec.quote_units_per_tick_lot);
+            let wanted = |price: Price| match place.kind {
+                OrderKind::Limit { lots, .. } | OrderKind::MarketByLots { lots } => {
+                    i128::from(lots.0) - *traded
+                }
+                OrderKind::MarketByQuote { quote: most } => {
+                    (i128::from(most.0) - *quote) / (i128::from(price.ticks()) * per_tick_lot)
+                }
+            };
+            if wanted(Price::from_ticks(1).unwrap()) == 0 {
+                return End::Done;
+            }
+            let Some(maker) = best_crossed(market, place) else { return End::DriedUp };
+            let lots = wanted(maker.price).min(i128::from(maker.lots_left.0));
+            if lots == 0 {
+                return End::Done;
+            }
+            if step == self.limits.steps_max {
+                return End::StepsMax;
+            }
+            let (id, account) = (maker.id, maker.place.account);
+            if account == place.account {
+                let policy = place.self_trade_prevention;
+                if policy != SelfTradePrevention::RejectTaker {
+                    let reason = ClosedReason::SelfTradePrevention;
+                    events.push(self.close(place.market, id, reason));
+                }
+                if policy != SelfTradePrevention::RejectMaker {
+                    return End::SelfTrade;
+                }
+                continue;
+            }
+            let costs = i128::from(maker.price.ticks()) * per_tick_lot * lots;
+            *traded += lots;
+            *quote += costs;
+            events.push(self.settle(place, id, lots, costs));
+        }
+        unreachable!()
+    }
+
+    fn settle(&mut self, place: &Place, maker: OrderId, lots: i128, quote: i128) -> Event {
+        let market = self.markets.get_mut(&place.market).unwrap();
+        let spec = market.spec.clone();
+        let base = lots * i128::from(spec.base_units_per_lot);
+        market.last_trade += 1;
+        let id = TradeId(market.last_trade);
+        let at = market.orders.iter().position(|order| order.id == maker).unwrap();
+        let order = &mut market.orders[at];
+        order.lots_left.0 -= lots as u64;
+        order.executed_quote += quote as u64;
+        let (maker_account, price, left) = (order.place.account, order.price, order.lots_left);
+        if left.0 == 0 {
+            market.orders.remove(at);
+        }
+        let (maker_gets, taker_gets) = match place.side {
+            Side::Bid => (quote, base),
+            Side::Ask => (base, quote),
+        };
+        let fee = |rate: FeeRate, gets: i128| {
+            let exact = gets * i128::from(rate.millionths);
+            exact / 1_000_000 + i128::from(exact % 1_000_000 != 0)
+        };
+        let maker_fee = fee(spec.maker_fee, maker_gets);
+        let taker_fee = fee(spec.taker_fee, taker_gets);
+        let maker_asset = spec.paid_asset(place.side);
+        let taker_asset = spec.received_asset(place.side);
+        *self.balance(maker_account, maker_asset) += maker_gets - maker_fee;
+        *self.balance(place.account, taker_asset) += taker_gets - taker_fee;
+        *self.fees.entry(maker_asset).or_insert(0) += maker_fee;
+        *self.fees.entry(taker_asset).or_insert(0) += taker_fee;
+        Event::Trade(Trade {
+            id,
+            maker_account,
+            maker_order: maker,
+            taker_side: place.side,
+            price,
+            lots: Lots(lots as u64),
+            maker_fee: Units(maker_fee as u64),
+            taker_fee: Units(taker_fee as u64),
+            maker_lots_left: left,
+        })
+    }
+
+    fn conclude(
+        &mut self,
+        place: &Place,
+        order: OrderId,
+        end: End,
+        traded: i128,
+        quote: i128,
+        created_us: u64,
+    ) -> (Outcome, i128) {
+        let market = self.markets.get_mut(&place.market).unwrap();
+        let left = match place.kind {
+            OrderKind::Limit { lots, .. } | OrderKind::MarketByLots { lots } => {
+                Lots(lots.0 - traded as u64)
+            }
+            OrderKind::MarketByQuote { .. } => Lots(0),
+        };
+        if let (End::DriedUp, OrderKind::Limit { price, lots, .. }) = (&end, place.kind)
+            && place.time_in_force == TimeInForce::GoodTillCancelled
+        {
+            let executed_quote = quote as u64;
+            let lots_left = left;
+            let id = order;
+            let rested =
+                NaiveOrder { id, place: *place, price, lots, lots_left, executed_quote, created_us };
+            market.orders.push(rested);
+            let kept = held_by(&market.spec, place.side, price, left);
+            return (Outcome::Rested { order, lots_left }, kept);
+        }
+        let is_limit = matches!(place.kind, OrderKind::Limit { .. });
+        let reason = match end {
+            End::Done if traded > 0 => return (Outcome::Filled { order }, 0),
+            End::SelfTrade => ClosedReason::SelfTradePrevention,
+            End::StepsMax => ClosedReason::TradesLimit,
+            _ if is_limit => ClosedReason::ImmediateOrCancel,
+            _ => ClosedReason::InsufficientLiquidity,
+        };
+        (Outcome::Expired { order, lots_left: left, reason }, 0)
+    }
+
+    /// Per asset: available + locked + fees = deposits − withdrawals, and nothing below zero.
+    pub fn assert_conserved(&self) {
+        for (asset, supply) in &self.supply {
+            let mut sum = self.fees.get(asset).copied().unwrap_or(0);
+            for ((_, held), units) in &self.available {
+                assert!(*units >= 0, "no cell below zero");
+                sum += if held == asset { *units } else { 0 };
+            }
+            for market in self.markets.values() {
+                for order in &market.orders {
+                    if market.spec.paid_asset(order.place.side) == *asset {
+                        let side = order.place.side;
+                        sum += held_by(&market.spec, side, order.price, order.lots_left);
+                    }
+                }
+            }
+            assert_eq!(sum, *supply, "asset {asset} is conserved");
+        }
+    }
+}
+
+pub fn held_by(spec: &MarketSpec, side: Side, price: Price, lots: Lots) -> i128 {
+    let lots = i128::from(lots.0);
+    match side {
+        Side::Bid => {
+            lots * i128::from(price.ticks()) * i128::from(spec.quote_units_per_tick_lot)
+        }
+        Side::Ask => lots * i128::from(spec.base_units_per_lot),
+    }
+}
+
+fn crosses(place: &Place, maker: &NaiveOrder) -> bool {
+    let limit = match place.kind {
+        OrderKind::Limit { price, .. } => Some(price),
+        _ => None,
+    };
+    match (place.side, maker.place.side, limit) {
+        (Side::Bid, Side::Ask, Some(limit)) => maker.price <= limit,
+        (Side::Ask, Side::Bid, Some(limit)) => maker.price >= limit,
+        (taker, maker, None) => taker != maker,
+        _ => false,
+    }
+}
+
+/// Best price first; of one price, the first that came.
+fn best_crossed(market: &NaiveMarket, place: &Place) -> Option<NaiveOrder> {
+    let mut best: Option<&NaiveOrder> = None;
+    for maker in market.orders.iter().filter(|maker| crosses(place, maker)) {
+        let better = best.is_none_or(|best| match maker.place.side {
+            Side::Ask => maker.price < best.price,
+            Side::Bid => maker.price > best.price,
+        });
+        if better {
+            best = Some(maker);
+        }
+    }
+    best.cloned()
+}

@@ -1,0 +1,101 @@
+//! After its start a shard allocates nothing: orders, trades, cancels and refusals run in memory
+//! that was reserved.
+
+use std::sync::Arc;
+
+use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
+use orderflow::rng::Rng;
+use protocol::*;
+
+const ACCOUNTS: u32 = 16;
+
+fn market() -> MarketSpec {
+    MarketSpec {
+        id: MarketId(1),
+        symbol: "SOL_USDC".to_owned(),
+        base: AssetId(1),
+        quote: AssetId(0),
+        tick: Increment { mantissa: 1, scale: 2 },
+        step: Increment { mantissa: 1, scale: 2 },
+        base_units_per_lot: 10_000_000,
+        quote_units_per_tick_lot: 100,
+        price_min: Price::from_ticks(1).unwrap(),
+        price_max: Price::from_ticks(Price::TICKS_MAX).unwrap(),
+        lots_min: Lots(1),
+        lots_max: Lots(1 << 32),
+        maker_fee: FeeRate { millionths: 800 },
+        taker_fee: FeeRate { millionths: 1000 },
+    }
+}
+
+fn command(rng: &mut Rng, at: u64) -> Command {
+    let account = AccountId::new(1 + rng.below(u64::from(ACCOUNTS)) as u32).unwrap();
+    let market = MarketId(1);
+    let client_id = Some(ClientId(rng.below(50) as u32));
+    let action = match rng.below(100) {
+        0 => Action::CancelAll { market, account },
+        1..40 => Action::Cancel {
+            market,
+            account,
+            target: Target::Client(client_id.unwrap()),
+        },
+        40..45 => Action::Place(Place {
+            market,
+            account,
+            side: if rng.below(2) == 0 { Side::Bid } else { Side::Ask },
+            kind: OrderKind::MarketByQuote { quote: Units(1 + rng.below(3_000_000)) },
+            time_in_force: TimeInForce::GoodTillCancelled,
+            self_trade_prevention: SelfTradePrevention::RejectMaker,
+            client_id: None,
+            valid_until_us: 0,
+        }),
+        _ => Action::Place(Place {
+            market,
+            account,
+            side: if rng.below(2) == 0 { Side::Bid } else { Side::Ask },
+            kind: OrderKind::Limit {
+                // Sparse enough that levels and index nodes come and go.
+                price: Price::from_ticks(100_000 + 37 * rng.below(1000)).unwrap(),
+                lots: Lots(1 + rng.below(20)),
+                post_only: false,
+            },
+            time_in_force: TimeInForce::GoodTillCancelled,
+            self_trade_prevention: SelfTradePrevention::RejectTaker,
+            client_id,
+            valid_until_us: 0,
+        }),
+    };
+    let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: at };
+    Command { origin, time_us: at, action }
+}
+
+#[test]
+fn a_running_shard_does_not_allocate() {
+    let limits = ShardLimits {
+        orders_max: 10_000,
+        open_orders_per_account_max: 200,
+        trades_per_command_max: 1000,
+        accounts_max: ACCOUNTS,
+    };
+    let ledger = Arc::new(Ledger::new(ACCOUNTS, 2));
+    for account in (1..=ACCOUNTS).map(|id| AccountId::new(id).unwrap()) {
+        ledger.credit(account, AssetId(0), Units(1 << 50));
+        ledger.credit(account, AssetId(1), Units(1 << 50));
+    }
+    let sequencer = Arc::new(Sequencer::after(None));
+    let mut shard = Shard::new(ledger, sequencer, limits);
+    shard.add_market(market(), MarketState::default()).unwrap();
+    shard.own_accounts(&[], AccountsState::default());
+    let mut rng = Rng::new(7);
+    let mut trades = 0;
+    let allocated = allocation_counter::measure(|| {
+        for at in 1..=200_000 {
+            let cursor = StreamCursor { milliseconds: at, counter: 0 };
+            let command = command(&mut rng, at);
+            trades += shard.apply(&Input { cursor, command }).len() - 2;
+        }
+    });
+    assert!(trades > 50_000, "the run trades: {trades}");
+    assert_eq!(allocated.count_total, 0);
+    shard.assert_consistent();
+}

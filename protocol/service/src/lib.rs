@@ -1,0 +1,14 @@
+//! What every process of the exchange does alike: reading `exchange.toml`, logging, answering the
+//! operator's probes, and ending when told to. Nothing of what the exchange is about.
+
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod config;
+pub mod logs;
+pub mod ops;
+pub mod stop;
+
+pub use args::CommonArgs;
+pub use config::{ConfigError, ExchangeFile};
+pub use ops::{Condition, Ops, OpsError};

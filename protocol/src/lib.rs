@@ -1,0 +1,42 @@
+//! The vocabulary every process of the exchange shares: no I/O, no clock.
+//!
+//! A command is asked of the engine; a frame (header, command, events) is what it decided. Both are
+//! made of 64-byte little-endian records, the same bytes in rings, journal, event queues and replies.
+
+#![forbid(unsafe_code)]
+
+pub mod units;
+pub mod ids;
+pub mod market;
+pub mod catalog;
+pub mod command;
+pub mod event;
+pub mod order;
+pub mod record;
+pub mod frame;
+pub mod effects;
+pub mod keys;
+pub mod interval;
+pub mod text;
+#[cfg(feature = "decimal")]
+pub mod decimal;
+#[cfg(feature = "json")]
+pub mod listing;
+#[cfg(feature = "json")]
+pub mod query;
+#[cfg(feature = "json")]
+pub mod stream_json;
+
+pub use catalog::Catalog;
+pub use command::{Action, Command, OrderKind, Place, Target, Transfer};
+pub use event::{Closed, ClosedReason, Event, Outcome, Refusal, Trade};
+pub use frame::{Frame, FrameHeader, FrameWriter};
+pub use ids::{
+    AccountId, AssetId, ClientId, GatewayId, MarketId, OrderId, Origin, Sequence, StreamCursor,
+    TradeId, TransferId,
+};
+pub use interval::Interval;
+pub use market::{AssetSpec, FeeRate, Increment, MarketSpec};
+pub use order::OpenOrder;
+pub use record::{DecodeError, RECORD_BYTES, Record};
+pub use units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};

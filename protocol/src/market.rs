@@ -1,0 +1,129 @@
+//! What the engine knows of an asset and a market: integers only.
+
+use crate::ids::{AssetId, MarketId};
+use crate::units::{Lots, Price, Side, Units};
+
+/// A decimal step as `mantissa / 10^scale`, canonical: 0.01 is (1, 2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Increment {
+    pub mantissa: u64,
+    pub scale: u32,
+}
+
+/// A fee in millionths of what the payer receives; 0.08 % is 800.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FeeRate {
+    pub millionths: u32,
+}
+
+impl FeeRate {
+    pub const MILLIONTHS_MAX: u32 = 1_000_000;
+
+    /// Rounded against the payer to a whole unit; never more than `received`.
+    #[inline]
+    pub const fn fee_on(self, received: Units) -> Units {
+        let product = received.0 as u128 * self.millionths as u128;
+        Units(product.div_ceil(Self::MILLIONTHS_MAX as u128) as u64)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AssetSpec {
+    pub id: AssetId,
+    /// `USDC`
+    pub symbol: String,
+    pub display_name: String,
+    /// The chain its simulated deposits come from, `Solana`.
+    pub blockchain: String,
+    /// One whole asset is 10^decimals units; at most [`AssetSpec::DECIMALS_MAX`].
+    pub decimals: u32,
+}
+
+impl AssetSpec {
+    pub const DECIMALS_MAX: u32 = 12;
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MarketSpec {
+    pub id: MarketId,
+    /// `SOL_USDC`
+    pub symbol: String,
+    pub base: AssetId,
+    pub quote: AssetId,
+    /// Price of one tick, quote per base.
+    pub tick: Increment,
+    /// Base quantity of one lot.
+    pub step: Increment,
+    pub base_units_per_lot: u64,
+    /// What one lot costs at a price of one tick: whole by the listing rule, so notional is exact.
+    pub quote_units_per_tick_lot: u64,
+    pub price_min: Price,
+    pub price_max: Price,
+    pub lots_min: Lots,
+    pub lots_max: Lots,
+    pub maker_fee: FeeRate,
+    pub taker_fee: FeeRate,
+}
+
+impl MarketSpec {
+    /// Quote units that `lots` cost at `price`; `None` above [`Units::SUPPLY_MAX`].
+    #[inline]
+    pub const fn notional(&self, price: Price, lots: Lots) -> Option<Units> {
+        let Some(per_lot) = price.ticks().checked_mul(self.quote_units_per_tick_lot) else {
+            return None;
+        };
+        match per_lot.checked_mul(lots.0) {
+            Some(units) if units <= Units::SUPPLY_MAX.0 => Some(Units(units)),
+            _ => None,
+        }
+    }
+
+    /// Base units of `lots`; `None` above [`Units::SUPPLY_MAX`].
+    #[inline]
+    pub const fn base_units(&self, lots: Lots) -> Option<Units> {
+        match lots.0.checked_mul(self.base_units_per_lot) {
+            Some(units) if units <= Units::SUPPLY_MAX.0 => Some(Units(units)),
+            _ => None,
+        }
+    }
+
+    /// What a resting order holds: quote for a bid, base for an ask, without fee.
+    #[inline]
+    pub const fn hold(&self, side: Side, price: Price, lots: Lots) -> Option<Units> {
+        match side {
+            Side::Bid => self.notional(price, lots),
+            Side::Ask => self.base_units(lots),
+        }
+    }
+
+    /// The asset an order of `side` pays with.
+    #[inline]
+    pub const fn paid_asset(&self, side: Side) -> AssetId {
+        match side {
+            Side::Bid => self.quote,
+            Side::Ask => self.base,
+        }
+    }
+
+    /// The asset an order of `side` receives, and its fee is taken from.
+    #[inline]
+    pub const fn received_asset(&self, side: Side) -> AssetId {
+        self.paid_asset(side.opposite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fee_is_rounded_against_the_payer() {
+        let rate = FeeRate { millionths: 1000 };
+        assert_eq!(rate.fee_on(Units(1_000_000)), Units(1000));
+        assert_eq!(rate.fee_on(Units(1_000_001)), Units(1001));
+        assert_eq!(rate.fee_on(Units(1)), Units(1));
+        assert_eq!(rate.fee_on(Units(0)), Units(0));
+        let whole = FeeRate { millionths: FeeRate::MILLIONTHS_MAX };
+        assert_eq!(whole.fee_on(Units::SUPPLY_MAX), Units::SUPPLY_MAX);
+    }
+}

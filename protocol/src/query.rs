@@ -1,0 +1,108 @@
+//! Questions to the replica and its answers, as JSON on Redis; integers as in the engine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Target;
+use crate::ids::{AccountId, AssetId, GatewayId, MarketId, Sequence};
+use crate::order::OpenOrder;
+use crate::units::{Lots, Price, Units};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// The asker's own number, repeated in the answer.
+    pub id: u64,
+    /// Whose reply channel the answer goes to, and which life of it asked.
+    pub gateway: GatewayId,
+    pub epoch: u32,
+    /// The answer is not older than this.
+    pub min_sequence: Sequence,
+    /// After this the asker has gone; the query is dropped unanswered.
+    pub deadline_us: u64,
+    pub ask: Ask,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    Balances { account: AccountId },
+    Order { account: AccountId, market: MarketId, target: Target },
+    /// All open orders, or those of one market.
+    OpenOrders { account: AccountId, market: Option<MarketId> },
+    /// At most `levels` a side.
+    Depth { market: MarketId, levels: u32 },
+    /// Rolling statistics of one market, or of all.
+    Tickers { market: Option<MarketId>, window: Window },
+    /// Whether the account exists.
+    Account { account: AccountId },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Window {
+    Day,
+    Week,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub id: u64,
+    pub epoch: u32,
+    /// The last frame the answer contains.
+    pub sequence: Sequence,
+    pub body: AnswerBody,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AnswerBody {
+    Balances(Vec<Balance>),
+    /// `None`: no such open order of this account.
+    Order(Option<OpenOrder>),
+    OpenOrders(Vec<OpenOrder>),
+    Depth(Depth),
+    Tickers(Vec<Ticker>),
+    Account {
+        exists: bool,
+    },
+    /// The query names a market that is not listed.
+    UnknownMarket,
+}
+
+/// Every asset the account ever held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    pub asset: AssetId,
+    pub available: Units,
+    pub locked: Units,
+}
+
+/// Levels best first on both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Depth {
+    pub bids: Vec<(Price, Lots)>,
+    pub asks: Vec<(Price, Lots)>,
+    /// Counts changes of the book's levels; the depth stream's `u`.
+    pub update_id: u64,
+    /// Engine time of that change.
+    pub time_us: u64,
+}
+
+/// Trades of a rolling window. Without any, all prices are the last known one, or absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticker {
+    pub market: MarketId,
+    pub first: Option<Price>,
+    pub last: Option<Price>,
+    pub high: Option<Price>,
+    pub low: Option<Price>,
+    pub lots: u128,
+    pub quote: u128,
+    pub trades: u64,
+}
+
+/// Sign of life under [`crate::keys::HEARTBEAT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Unix seconds at which this life of the engine began.
+    pub epoch: u32,
+    /// Last durable frame.
+    pub sequence: Sequence,
+    pub time_us: u64,
+}
