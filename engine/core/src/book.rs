@@ -55,8 +55,7 @@ impl Book {
     /// Room for `orders_max` resting orders, at most [`OrderId::SLOTS_MAX`].
     pub fn new(market: MarketId, orders_max: u32) -> Self {
         let levels_max = orders_max as usize;
-        // One node a level covers prices spread at random; neighbours share theirs.
-        let nodes_max = levels_max + 64;
+        let nodes_max = ladder::nodes_max(levels_max);
         Book {
             slab: Slab::new(market, orders_max),
             bids: Ladder::new(levels_max, nodes_max),

@@ -14,6 +14,7 @@ mod placing;
 mod market;
 mod transfers;
 pub mod state;
+pub mod replica;
 
 pub use ledger::Ledger;
 pub use sequencer::Sequencer;

@@ -163,3 +163,56 @@ pub fn preview(book: &Book, taker: &Taker, steps_max: usize, market: &MarketSpec
     }
     traded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::MarketId;
+
+    fn price(ticks: u64) -> Price {
+        Price::from_ticks(ticks).unwrap()
+    }
+
+    fn book(bids: &[(u64, u64)]) -> Book {
+        let mut book = Book::new(MarketId(1), 16);
+        for &(ticks, lots) in bids {
+            let order = book.allocate();
+            book.rest(order, Side::Bid, price(ticks), Lots(lots), AccountId::new(1).unwrap());
+        }
+        book
+    }
+
+    fn seller(quote: u64) -> Taker {
+        Taker {
+            side: Side::Ask,
+            account: AccountId::new(2).unwrap(),
+            limit: None,
+            wants: Wants::Quote { left: Units(quote), per_tick_lot: 1 },
+            self_trade: Some(SelfTradePrevention::RejectTaker),
+        }
+    }
+
+    #[test]
+    fn a_quote_amount_that_pays_for_no_lot_of_the_best_is_done() {
+        // 350 buys three lots at 104; the 38 left would buy one at 20, which is not the best.
+        let mut book = book(&[(104, 8), (20, 1)]);
+        let mut traded = Vec::new();
+        let (wants, stopped) = cross(&mut book, &seller(350), 9, |_, step| match step {
+            Step::Trade { maker, lots, .. } => traded.push((maker.price, lots)),
+            Step::RemoveMaker { .. } => unreachable!("Invariant: the accounts differ"),
+        });
+        assert_eq!(traded, [(price(104), Lots(3))]);
+        assert_eq!(stopped, Stopped::Satisfied);
+        assert_eq!(wants, Wants::Quote { left: Units(38), per_tick_lot: 1 });
+    }
+
+    #[test]
+    fn the_book_is_left_alone_by_a_preview() {
+        let book = book(&[(104, 2), (103, 2)]);
+        let market = crate::shard::tests::market();
+        let found = preview(&book, &seller(400), 9, &market);
+        assert_eq!(found.lots, Lots(3));
+        assert_eq!(found.quote, Some(Units((2 * 104 + 103) * market.quote_units_per_tick_lot)));
+        assert_eq!(book.orders(), 2);
+    }
+}

@@ -206,3 +206,51 @@ pub(crate) fn close(desk: &mut Desk<'_>, market: &mut Market, slot: u32, reason:
     desk.ledger.release(closed.account, market.spec.paid_asset(closed.side), held);
     desk.writer.push(&Event::Closed(closed));
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use protocol::{AssetId, FeeRate, GatewayId, Increment, Lots, Origin, Price};
+
+    pub(crate) fn market() -> MarketSpec {
+        MarketSpec {
+            id: MarketId(1),
+            symbol: "SOL_USDC".to_owned(),
+            base: AssetId(1),
+            quote: AssetId(0),
+            tick: Increment { mantissa: 1, scale: 2 },
+            step: Increment { mantissa: 1, scale: 2 },
+            base_units_per_lot: 10,
+            quote_units_per_tick_lot: 100,
+            price_min: Price::from_ticks(1).unwrap(),
+            price_max: Price::from_ticks(1000).unwrap(),
+            lots_min: Lots(1),
+            lots_max: Lots(1000),
+            maker_fee: FeeRate { millionths: 800 },
+            taker_fee: FeeRate { millionths: 1000 },
+        }
+    }
+
+    #[test]
+    fn a_command_for_a_market_of_another_shard_is_numbered_and_refused() {
+        let limits = ShardLimits {
+            orders_max: 8,
+            open_orders_per_account_max: 8,
+            trades_per_command_max: 8,
+            accounts_max: 1,
+        };
+        let ledger = Arc::new(Ledger::new(1, 2));
+        let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(Some(Sequence(41)))), limits);
+        shard.add_market(market(), MarketState::default()).unwrap();
+        let account = AccountId::new(1).unwrap();
+        for action in [Action::CancelAll { market: MarketId(2), account }, Action::CreateAccount] {
+            let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
+            let command = Command { origin, time_us: 1, action };
+            let input = Input { cursor: StreamCursor::START, command };
+            let bytes = shard.apply(&input).concat();
+            let frame = protocol::Frame::parse(&bytes).unwrap();
+            assert_eq!(frame.header.outcome, Outcome::Refused(Refusal::UnknownMarket));
+        }
+        assert_eq!(shard.sequencer.draw(), Sequence(44));
+    }
+}

@@ -54,6 +54,13 @@ pub(crate) struct Ladder {
 /// Prefix that no key has.
 const NOWHERE: u64 = u64::MAX;
 
+/// Nodes that any `levels` prices may need: at each depth one a level, but no more than digits allow.
+pub(crate) fn nodes_max(levels: usize) -> usize {
+    let at_depth = |depth: u32| levels.min(1 << (DIGIT_BITS * depth));
+    // While a level is being made, there is one more than there were orders for.
+    (0..DIGITS).map(at_depth).sum::<usize>() + NODES_PER_LEVEL_MAX
+}
+
 fn digit_of(key: u64, depth: u32) -> usize {
     (key >> (DIGIT_BITS * (LEAF_DEPTH - depth)) & 63) as usize
 }

@@ -1,0 +1,98 @@
+//! Accounts and transfers: what the accounts stream carries.
+
+use std::collections::BTreeMap;
+
+use protocol::{AccountId, AssetId, Sequence, Transfer, TransferId, Units};
+
+use super::error::Inconsistency;
+use crate::state::{AccountsState, Direction, TransferRecord};
+
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    /// Accounts 1 to this exist.
+    count: u32,
+    /// As they were carried out; kept for ever, so that one asked for again is known.
+    transfers: Vec<TransferRecord>,
+    /// Where in `transfers`.
+    by_id: BTreeMap<u128, usize>,
+    flows: BTreeMap<AssetId, Flow>,
+}
+
+/// All deposits and all withdrawals of one asset, in units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flow {
+    pub deposited: u128,
+    pub withdrawn: u128,
+}
+
+impl Flow {
+    /// `None` when more was withdrawn than deposited, or balances cannot count what is there.
+    pub fn supply(&self) -> Option<Units> {
+        let supply = self.deposited.checked_sub(self.withdrawn)?;
+        let units = Units(u64::try_from(supply).ok()?);
+        Some(units).filter(|units| *units <= Units::SUPPLY_MAX)
+    }
+}
+
+impl Accounts {
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    pub fn exists(&self, account: AccountId) -> bool {
+        account.get() <= self.count
+    }
+
+    pub fn flow(&self, asset: AssetId) -> Flow {
+        self.flows.get(&asset).copied().unwrap_or_default()
+    }
+
+    pub(super) fn create(&mut self, account: AccountId) -> Result<(), Inconsistency> {
+        let expected = self.count + 1;
+        if account.get() != expected {
+            return Err(Inconsistency::AccountNumber { expected, found: account });
+        }
+        self.count = expected;
+        Ok(())
+    }
+
+    pub(super) fn transfer(
+        &mut self,
+        sequence: Sequence,
+        direction: Direction,
+        transfer: &Transfer,
+    ) -> Result<(), Inconsistency> {
+        let Transfer { account, asset, units, id } = *transfer;
+        if !self.exists(account) {
+            return Err(Inconsistency::UnknownAccount(account));
+        }
+        let flow = self.flows.entry(asset).or_default();
+        let sum = match direction {
+            Direction::Deposit => &mut flow.deposited,
+            Direction::Withdrawal => &mut flow.withdrawn,
+        };
+        *sum += u128::from(units.0);
+        flow.supply().ok_or(Inconsistency::Supply(asset))?;
+        if self.by_id.insert(id.0, self.transfers.len()).is_some() {
+            return Err(Inconsistency::TransferTwice(id));
+        }
+        self.transfers.push(TransferRecord { id, sequence, direction, account, asset, units });
+        Ok(())
+    }
+
+    /// A transfer asked for again names the frame that carried it out.
+    pub(super) fn repeat(&self, id: TransferId, first: Sequence) -> Result<(), Inconsistency> {
+        let known = self.by_id.get(&id.0).map(|at| self.transfers[*at].sequence);
+        if known == Some(first) { Ok(()) } else { Err(Inconsistency::TransferFirst(id)) }
+    }
+
+    pub(super) fn state(&self, previous: Option<Sequence>) -> AccountsState {
+        let supply = |(asset, flow): (&AssetId, &Flow)| Some((*asset, flow.supply()?));
+        AccountsState {
+            accounts: self.count,
+            transfers: self.transfers.clone(),
+            supply: self.flows.iter().filter_map(supply).collect(),
+            previous,
+        }
+    }
+}

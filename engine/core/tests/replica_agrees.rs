@@ -1,0 +1,339 @@
+//! The replica, fed with the shard's frames alone, is the shard's state after every frame, and a
+//! shard started from it decides as the first one goes on to.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use engine_core::replica::Replica;
+use engine_core::{Input, Ledger, Sequencer, Shard, ShardLimits};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use protocol::{
+    AccountId, Action, AssetId, AssetSpec, Catalog, ClientId, Closed, Command, Event, FeeRate,
+    Frame, GatewayId, Increment, Lots, MarketId, MarketSpec, OrderId, OrderKind, Origin, Outcome,
+    Place, Price, SelfTradePrevention, Sequence, Side, StreamCursor, Target, TimeInForce, Trade,
+    Transfer, TransferId, Units,
+};
+
+const ACCOUNTS: u32 = 4;
+const ASSETS: [AssetId; 3] = [AssetId(1), AssetId(2), AssetId(4)];
+const LIMITS: ShardLimits = ShardLimits {
+    orders_max: 4096,
+    open_orders_per_account_max: 6,
+    trades_per_command_max: 8,
+    accounts_max: ACCOUNTS,
+};
+
+fn catalog() -> Catalog {
+    let asset = |id: AssetId| AssetSpec {
+        id,
+        symbol: format!("A{id}"),
+        display_name: String::new(),
+        blockchain: String::new(),
+        decimals: 6,
+    };
+    let market = |id, base, quote, base_units_per_lot, quote_units_per_tick_lot| MarketSpec {
+        id: MarketId(id),
+        symbol: format!("M{id}"),
+        base,
+        quote,
+        tick: Increment { mantissa: 1, scale: 2 },
+        step: Increment { mantissa: 1, scale: 2 },
+        base_units_per_lot,
+        quote_units_per_tick_lot,
+        price_min: Price::from_ticks(1).unwrap(),
+        price_max: Price::from_ticks(1000).unwrap(),
+        lots_min: Lots(1),
+        lots_max: Lots(1 << 20),
+        maker_fee: FeeRate { millionths: 80_000 },
+        taker_fee: FeeRate { millionths: 1_003 },
+    };
+    let [quote, base, other] = ASSETS;
+    let markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];
+    Catalog::new(ASSETS.map(asset).to_vec(), markets).unwrap()
+}
+
+/// A shard with its own ledger and numbers.
+struct Engine {
+    ledger: Arc<Ledger>,
+    shard: Shard,
+}
+
+impl Engine {
+    /// Starts from what the replica knows.
+    fn from(replica: &Replica) -> Self {
+        let catalog = replica.catalog();
+        let ledger = Arc::new(Ledger::new(ACCOUNTS, catalog.asset_columns()));
+        for balance in replica.balances() {
+            ledger.restore(balance.account, balance.asset, balance.available);
+        }
+        let sequencer = Arc::new(Sequencer::after(replica.last_sequence()));
+        let mut shard = Shard::new(Arc::clone(&ledger), sequencer, LIMITS);
+        for market in catalog.markets() {
+            shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
+        }
+        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        Engine { ledger, shard }
+    }
+}
+
+/// The engine, what its frames make of a replica, and an engine started from that replica, whose
+/// order ids may differ: it does not know in which order slots became free.
+struct World {
+    engine: Engine,
+    replica: Replica,
+    twin: Engine,
+    twin_ids: BTreeMap<OrderId, OrderId>,
+    given: Vec<(OrderId, AccountId)>,
+    steps: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let replica = Replica::new(catalog());
+        World {
+            engine: Engine::from(&replica),
+            twin: Engine::from(&replica),
+            replica,
+            twin_ids: BTreeMap::new(),
+            given: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    fn restart_twin(&mut self) {
+        self.twin = Engine::from(&self.replica);
+        self.twin_ids.clear();
+    }
+
+    fn twin_id(&self, order: OrderId) -> OrderId {
+        self.twin_ids.get(&order).copied().unwrap_or(order)
+    }
+
+    fn run(&mut self, action: Action) {
+        self.steps += 1;
+        let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: self.steps };
+        // Half a minute a step: candles end and windows move.
+        let command = Command { origin, time_us: self.steps * 30_000_000, action };
+        let cursor = StreamCursor { milliseconds: self.steps, counter: 1 };
+        let bytes = self.engine.shard.apply(&Input { cursor, command }).concat();
+        let frame = Frame::parse(&bytes).unwrap();
+        self.run_twin(cursor, command, &frame);
+        let trades = frame.trades().count() as u64;
+        let traded_before = self.replica.market_state(command.market()).last_trade;
+        let applied = self.replica.apply(&frame).unwrap();
+        if applied.levels.is_empty() {
+            assert_eq!(trades, 0);
+        } else {
+            assert_eq!(applied.market, command.market());
+        }
+        if let Some(order) = order_of(frame.header.outcome) {
+            self.given.extend(command.account().map(|account| (order, account)));
+        }
+        let state = self.replica.market_state(command.market());
+        assert_eq!(state.last_trade, traded_before + trades);
+        let is_known = command.market() == MarketId::ACCOUNTS
+            || self.replica.market(command.market()).is_some();
+        if is_known {
+            assert_eq!(self.replica.cursor(command.market()), cursor);
+        }
+        self.compare();
+    }
+
+    /// The twin must decide alike.
+    fn run_twin(&mut self, cursor: StreamCursor, mut command: Command, expected: &Frame<'_>) {
+        if let Action::Cancel { target: Target::Order(order), .. } = &mut command.action {
+            *order = self.twin_id(*order);
+        }
+        let bytes = self.twin.shard.apply(&Input { cursor, command }).concat();
+        let frame = Frame::parse(&bytes).unwrap();
+        let ids = (order_of(expected.header.outcome), order_of(frame.header.outcome));
+        if let (Some(order), Some(twin)) = ids {
+            self.twin_ids.insert(order, twin);
+        }
+        let twin_id = |order| self.twin_id(order);
+        let outcome = match expected.header.outcome {
+            Outcome::Rested { order, lots_left } => {
+                Outcome::Rested { order: twin_id(order), lots_left }
+            }
+            Outcome::Filled { order } => Outcome::Filled { order: twin_id(order) },
+            Outcome::Expired { order, lots_left, reason } => {
+                Outcome::Expired { order: twin_id(order), lots_left, reason }
+            }
+            other => other,
+        };
+        let events = expected.events().map(|event| match event {
+            Event::Trade(trade) => {
+                Event::Trade(Trade { maker_order: twin_id(trade.maker_order), ..trade })
+            }
+            Event::Closed(closed) => {
+                Event::Closed(Closed { order: twin_id(closed.order), ..closed })
+            }
+        });
+        assert_eq!(frame.events().collect::<Vec<_>>(), events.collect::<Vec<_>>());
+        assert_eq!(frame.header.outcome, outcome);
+        assert_eq!(frame.header.sequence, expected.header.sequence);
+        assert_eq!(frame.header.previous, expected.header.previous);
+        assert_eq!(frame.header.held, expected.header.held);
+    }
+
+    fn compare(&self) {
+        self.replica.assert_consistent();
+        let mut available = BTreeMap::new();
+        for balance in self.replica.balances() {
+            available.insert((balance.account, balance.asset), balance.available);
+        }
+        for account in (1..=ACCOUNTS).map(|id| AccountId::new(id).unwrap()) {
+            for asset in ASSETS {
+                let known = available.get(&(account, asset)).copied().unwrap_or(Units::ZERO);
+                assert_eq!(known, self.engine.ledger.available(account, asset));
+            }
+        }
+        for market in self.replica.markets() {
+            let book = self.engine.shard.book(market.spec().id).unwrap();
+            let state = self.replica.market_state(market.spec().id);
+            for side in [Side::Bid, Side::Ask] {
+                let mut known: Vec<_> =
+                    state.orders.iter().filter(|order| order.side == side).collect();
+                // Stable: orders of one price keep their places.
+                known.sort_by_key(|order| match side {
+                    Side::Bid => u64::MAX - order.price.ticks(),
+                    Side::Ask => order.price.ticks(),
+                });
+                let known: Vec<_> =
+                    known.iter().map(|it| (it.order, it.price, it.lots_left)).collect();
+                let found: Vec<_> =
+                    book.walk(side).map(|it| (it.order, it.price, it.lots_left)).collect();
+                assert_eq!(known, found);
+                let best = market.levels().best_first(side).next().map(|(price, _)| price);
+                assert_eq!(best, book.best(side));
+            }
+        }
+    }
+}
+
+fn order_of(outcome: Outcome) -> Option<OrderId> {
+    match outcome {
+        Outcome::Rested { order, .. }
+        | Outcome::Filled { order }
+        | Outcome::Expired { order, .. } => Some(order),
+        _ => None,
+    }
+}
+
+fn account() -> impl Strategy<Value = AccountId> {
+    // One beyond what there is, now and then.
+    prop_oneof![12 => 1..ACCOUNTS, 1 => ACCOUNTS..ACCOUNTS + 2]
+        .prop_map(|id| AccountId::new(id).unwrap())
+}
+
+fn market() -> impl Strategy<Value = MarketId> {
+    prop_oneof![20 => Just(MarketId(1)), 8 => Just(MarketId(3)), 1 => Just(MarketId(2))]
+}
+
+fn place() -> impl Strategy<Value = Action> {
+    let price = || (95u64..106).prop_map(|ticks| Price::from_ticks(ticks).unwrap());
+    let lots = || prop_oneof![30 => 1u64..12, 1 => 0u64..1 << 21].prop_map(Lots);
+    let kind = prop_oneof![
+        8 => (price(), lots(), prop::bool::weighted(0.15))
+            .prop_map(|(price, lots, post_only)| OrderKind::Limit { price, lots, post_only }),
+        1 => lots().prop_map(|lots| OrderKind::MarketByLots { lots }),
+        1 => (1u64..20_000).prop_map(|it| OrderKind::MarketByQuote { quote: Units(it) }),
+    ];
+    let time_in_force = prop_oneof![
+        6 => Just(TimeInForce::GoodTillCancelled),
+        1 => Just(TimeInForce::ImmediateOrCancel),
+        1 => Just(TimeInForce::FillOrKill),
+    ];
+    let self_trade = prop::sample::select(vec![
+        SelfTradePrevention::RejectTaker,
+        SelfTradePrevention::RejectMaker,
+        SelfTradePrevention::RejectBoth,
+    ]);
+    let side = prop::sample::select(vec![Side::Bid, Side::Ask]);
+    let client_id = prop::option::of((0u32..3).prop_map(ClientId));
+    (market(), account(), side, kind, time_in_force, self_trade, client_id).prop_map(
+        |(market, account, side, kind, time_in_force, self_trade_prevention, client_id)| {
+            Action::Place(Place {
+                market,
+                account,
+                side,
+                kind,
+                time_in_force,
+                self_trade_prevention,
+                client_id,
+                valid_until_us: 0,
+            })
+        },
+    )
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Do(Action),
+    /// One of the ids given out so far.
+    Cancel(Index),
+    RestartTwin,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
+        market,
+        account,
+        target: Target::Client(ClientId(id)),
+    });
+    let all =
+        (market(), account()).prop_map(|(market, account)| Action::CancelAll { market, account });
+    let assets = prop::sample::select(vec![ASSETS[0], ASSETS[1], ASSETS[2], AssetId(3)]);
+    let transfer =
+        (account(), assets, 0u64..60_000, 0u128..40).prop_map(|(account, asset, units, id)| {
+            Transfer { account, asset, units: Units(units), id: TransferId(id) }
+        });
+    let transfer = (transfer, any::<bool>()).prop_map(|(transfer, deposits)| match deposits {
+        true => Action::Deposit(transfer),
+        false => Action::Withdraw(transfer),
+    });
+    prop_oneof![
+        40 => place().prop_map(Step::Do),
+        8 => any::<Index>().prop_map(Step::Cancel),
+        2 => client.prop_map(Step::Do),
+        1 => all.prop_map(Step::Do),
+        1 => Just(Step::Do(Action::CreateAccount)),
+        4 => transfer.prop_map(Step::Do),
+        2 => Just(Step::RestartTwin),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_replica_is_the_engine_s_state(steps in prop::collection::vec(step(), 1..200)) {
+        let mut world = World::new();
+        for id in 1..ACCOUNTS {
+            world.run(Action::CreateAccount);
+            for asset in ASSETS {
+                let account = AccountId::new(id).unwrap();
+                let transfer_id = TransferId(u128::from(id) << 32 | u128::from(asset.0));
+                let units = Units(60_000);
+                world.run(Action::Deposit(Transfer { account, asset, units, id: transfer_id }));
+            }
+        }
+        for step in steps {
+            match step {
+                Step::Do(action) => world.run(action),
+                Step::Cancel(which) if !world.given.is_empty() => {
+                    let (order, account) = world.given[which.index(world.given.len())];
+                    let target = Target::Order(order);
+                    world.run(Action::Cancel { market: order.market(), account, target });
+                }
+                Step::Cancel(_) => (),
+                Step::RestartTwin => world.restart_twin(),
+            }
+        }
+        let last = world.replica.last_sequence().unwrap();
+        prop_assert_eq!(last, Sequence(world.steps));
+    }
+}
