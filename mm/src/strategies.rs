@@ -1,0 +1,3 @@
+//! How the next order is chosen.
+
+pub mod random;

@@ -1,0 +1,32 @@
+//! What this process could not do.
+
+use std::net::SocketAddr;
+
+#[derive(Debug, thiserror::Error)]
+pub enum FanoutError {
+    #[error("[fanout] {key}: {rule}")]
+    Config { key: &'static str, rule: &'static str },
+    #[error("the Redis address is not valid")]
+    RedisAddress(#[source] redis::RedisError),
+    #[error("could not listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("the {task} task ended on its own")]
+    TaskEnded { task: &'static str },
+}
+
+/// Why a connection to Redis ended.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    #[error("redis failed")]
+    Redis(#[from] redis::RedisError),
+    #[error("redis closed the connection")]
+    Closed,
+    #[error("more frames came in than could be passed on")]
+    Overflow,
+    #[error("the hub has ended")]
+    HubEnded,
+}

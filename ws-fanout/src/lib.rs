@@ -1,0 +1,25 @@
+//! Public streams for browsers and bots: Redis pub/sub in, WebSocket frames out.
+//!
+//! ```text
+//! redis ─▶ feed ─▶ topics (hub) ─▶ outbox ─▶ connection ─▶ client
+//!                    │    ▲                      │
+//!                    ▼    └── subscriptions ◀────┘ requests
+//!                 conflate
+//! ```
+//!
+//! **Invariant:** a frame is made at most once per form of its name and shared by all who hear it.
+//! **Invariant:** nobody waits for a slow client; a client that cannot keep up is closed.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod server;
+pub mod feed;
+pub mod topics;
+pub mod continuity;
+pub mod conflate;
+pub mod outbox;
+pub mod connection;
+pub mod requests;
+pub mod stream_name;

@@ -1,0 +1,265 @@
+//! Names of streams, in both forms: `depth.SOL_USDC` and `depth@SOL_USDC`.
+//!
+//! The last separator before the market is `.` or `@`; the two forms of a name differ in that one
+//! byte. Channels on Redis carry the `@` form.
+
+use protocol::{Catalog, Interval, MarketId, keys};
+
+/// Period over which depth updates are joined.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Window {
+    Ms200,
+    Ms600,
+    Ms1000,
+}
+
+impl Window {
+    pub const ALL: [Window; 3] = [Window::Ms200, Window::Ms600, Window::Ms1000];
+
+    pub const fn milliseconds(self) -> u64 {
+        match self {
+            Window::Ms200 => 200,
+            Window::Ms600 => 600,
+            Window::Ms1000 => 1000,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    Trade,
+    Ticker,
+    BookTicker,
+    Depth,
+    DepthWindow(Window),
+    Kline(Interval),
+}
+
+/// What there is to hear; its market is listed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Topic {
+    pub kind: Kind,
+    pub market: MarketId,
+}
+
+impl Topic {
+    /// Every topic of a market that comes from a channel of its own.
+    pub fn sources(market: MarketId) -> impl Iterator<Item = Topic> {
+        let kinds = [Kind::Trade, Kind::Ticker, Kind::BookTicker, Kind::Depth];
+        let klines = Interval::ALL.into_iter().map(Kind::Kline);
+        kinds.into_iter().chain(klines).map(move |kind| Topic { kind, market })
+    }
+
+    /// The topic it is made from: itself, or the realtime depth.
+    pub fn source(self) -> Topic {
+        match self.kind {
+            Kind::DepthWindow(_) => Topic { kind: Kind::Depth, ..self },
+            _ => self,
+        }
+    }
+
+    /// Whether a missing frame would corrupt what its clients know.
+    pub fn is_gapless(self) -> bool {
+        matches!(self.kind, Kind::Trade | Kind::Depth | Kind::DepthWindow(_))
+    }
+
+    /// Its name in the `@` form; for a source also its channel.
+    pub fn at_name(self, symbol: &str) -> String {
+        match self.kind {
+            Kind::Trade => keys::trade(symbol),
+            Kind::Ticker => keys::ticker(symbol),
+            Kind::BookTicker => keys::book_ticker(symbol),
+            Kind::Depth => keys::depth(symbol),
+            Kind::DepthWindow(window) => format!("depth.{}ms@{symbol}", window.milliseconds()),
+            Kind::Kline(interval) => keys::kline(interval, symbol),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Form {
+    Dotted,
+    At,
+}
+
+/// A topic under the name its client uses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct StreamName {
+    pub topic: Topic,
+    pub form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parsed {
+    Public(StreamName),
+    /// `account.…` of a known kind.
+    Private,
+    /// Well-formed enough to be accepted, and nothing will ever come of it.
+    Silent,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameError {
+    UnknownKind,
+    UnknownWindow,
+}
+
+const PRIVATE: [&str; 4] = ["orderUpdate", "balanceUpdate", "positionUpdate", "rfqUpdate"];
+
+pub fn parse(name: &str, catalog: &Catalog) -> Result<Parsed, NameError> {
+    let (kind, rest) = split(name);
+    match kind {
+        "trade" => Ok(public(Kind::Trade, rest, catalog)),
+        "ticker" => Ok(public(Kind::Ticker, rest, catalog)),
+        "bookTicker" => Ok(public(Kind::BookTicker, rest, catalog)),
+        "depth" => depth(rest, catalog),
+        "kline" => Ok(kline(rest, catalog)),
+        "account" => match rest {
+            Some((Form::Dotted, rest)) if PRIVATE.contains(&split(rest).0) => Ok(Parsed::Private),
+            _ => Err(NameError::UnknownKind),
+        },
+        "markPrice" | "openInterest" | "liquidation" => Ok(Parsed::Silent),
+        _ => Err(NameError::UnknownKind),
+    }
+}
+
+/// What is before the first separator, which separator it is, and what follows.
+fn split(text: &str) -> (&str, Option<(Form, &str)>) {
+    match text.find(['.', '@']) {
+        Some(at) => {
+            let form = if text.as_bytes()[at] == b'@' { Form::At } else { Form::Dotted };
+            (&text[..at], Some((form, &text[at + 1..])))
+        }
+        None => (text, None),
+    }
+}
+
+fn public(kind: Kind, rest: Option<(Form, &str)>, catalog: &Catalog) -> Parsed {
+    let Some((form, symbol)) = rest else { return Parsed::Silent };
+    match catalog.market_by_symbol(symbol) {
+        Some(market) => {
+            Parsed::Public(StreamName { topic: Topic { kind, market: market.id }, form })
+        }
+        None => Parsed::Silent,
+    }
+}
+
+fn depth(rest: Option<(Form, &str)>, catalog: &Catalog) -> Result<Parsed, NameError> {
+    let Some((Form::Dotted, text)) = rest else {
+        return Ok(public(Kind::Depth, rest, catalog));
+    };
+    let (window, Some(market)) = split(text) else {
+        return Ok(public(Kind::Depth, rest, catalog));
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let Some(number) = window.strip_suffix("ms").filter(|number| is_number(number)) else {
+        return Ok(Parsed::Silent);
+    };
+    let offered = Window::ALL.into_iter().find(|it| it.milliseconds().to_string() == number);
+    let window = offered.ok_or(NameError::UnknownWindow)?;
+    Ok(public(Kind::DepthWindow(window), Some(market), catalog))
+}
+
+fn kline(rest: Option<(Form, &str)>, catalog: &Catalog) -> Parsed {
+    let Some((Form::Dotted, text)) = rest else { return Parsed::Silent };
+    let (interval, market) = split(text);
+    match Interval::from_name(interval) {
+        Some(interval) => public(Kind::Kline(interval), market, catalog),
+        None => Parsed::Silent,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use protocol::listing::{self, RawAsset, RawMarket};
+
+    pub(crate) fn catalog() -> Catalog {
+        let asset = |id, symbol: &str, decimals| RawAsset {
+            id,
+            symbol: symbol.to_owned(),
+            display_name: symbol.to_owned(),
+            blockchain: "Solana".to_owned(),
+            decimals,
+        };
+        let market = RawMarket {
+            id: 1,
+            base: "SOL".to_owned(),
+            quote: "USDC".to_owned(),
+            tick_size: "0.01".to_owned(),
+            step_size: "0.01".to_owned(),
+            min_price: None,
+            max_price: None,
+            min_quantity: None,
+            max_quantity: None,
+            maker_fee_bps: "8".to_owned(),
+            taker_fee_bps: "10".to_owned(),
+        };
+        listing::catalog(&[asset(1, "USDC", 6), asset(2, "SOL", 9)], &[market]).unwrap()
+    }
+
+    #[test]
+    fn every_topic_is_known_by_both_its_names() {
+        let catalog = catalog();
+        let market = MarketId(1);
+        let windows = Window::ALL.map(|window| Topic { kind: Kind::DepthWindow(window), market });
+        for topic in Topic::sources(market).chain(windows) {
+            let name = topic.at_name("SOL_USDC");
+            for (name, form) in [(name.replace('@', "."), Form::Dotted), (name, Form::At)] {
+                let expected = Parsed::Public(StreamName { topic, form });
+                assert_eq!(parse(&name, &catalog), Ok(expected), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_nothing_comes_of_is_silent() {
+        let silent = [
+            "trade.NOPE_NOPE",
+            "trade",
+            "trade.",
+            "depth",
+            "depth.5.SOL_USDC",
+            "depth.200ms.NOPE_NOPE",
+            "depth.ms.SOL_USDC",
+            "depth@200ms.SOL_USDC",
+            "kline.7m.SOL_USDC",
+            "kline.1m",
+            "kline@SOL_USDC",
+            "markPrice.SOL_USDC_PERP",
+            "openInterest.SOL_USDC_PERP",
+            "liquidation",
+        ];
+        for name in silent {
+            assert_eq!(parse(name, &catalog()), Ok(Parsed::Silent), "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_and_windows_are_refused() {
+        let kinds = [
+            "",
+            "nonsense.SOL_USDC",
+            "Trade.SOL_USDC",
+            "account",
+            "account@17",
+            "account.nonsense",
+            "externalTicker.X",
+            "stockPrice.X",
+            "stockIndicativeQuote.X",
+        ];
+        for name in kinds {
+            assert_eq!(parse(name, &catalog()), Err(NameError::UnknownKind), "{name}");
+        }
+        for name in ["depth.100ms.SOL_USDC", "depth.100ms@SOL_USDC", "depth.0200ms.SOL_USDC"] {
+            assert_eq!(parse(name, &catalog()), Err(NameError::UnknownWindow), "{name}");
+        }
+    }
+
+    #[test]
+    fn private_names_are_told_apart() {
+        for name in ["account.orderUpdate", "account.orderUpdate.SOL_USDC", "account.rfqUpdate"] {
+            assert_eq!(parse(name, &catalog()), Ok(Parsed::Private), "{name}");
+        }
+    }
+}
