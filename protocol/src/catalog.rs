@@ -49,7 +49,10 @@ impl Catalog {
             }
             for asset in [market.base, market.quote] {
                 if !assets.iter().any(|listed| listed.id == asset) {
-                    return Err(CatalogError::UnknownAsset { market: market.symbol.clone(), asset });
+                    return Err(CatalogError::UnknownAsset {
+                        market: market.symbol.clone(),
+                        asset,
+                    });
                 }
             }
         }

@@ -39,10 +39,18 @@ pub struct Place {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OrderKind {
-    Limit { price: Price, lots: Lots, post_only: bool },
-    MarketByLots { lots: Lots },
+    Limit {
+        price: Price,
+        lots: Lots,
+        post_only: bool,
+    },
+    MarketByLots {
+        lots: Lots,
+    },
     /// The most quote to spend (bid) or, before the fee, to receive (ask).
-    MarketByQuote { quote: Units },
+    MarketByQuote {
+        quote: Units,
+    },
 }
 
 /// How a client names an order of its own.

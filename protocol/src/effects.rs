@@ -1,7 +1,7 @@
 //! What a frame did to balances and fees: the one place that derives it.
 //!
-//! The replica applies these changes, the sink stores them, and tests compare them with the engine's
-//! ledger. Their sum per asset is zero but for deposits and withdrawals.
+//! The replica applies these changes, the sink stores them, and tests compare them with the
+//! engine's ledger. Their sum per asset is zero but for deposits and withdrawals.
 
 use crate::command::{Action, OrderKind, Place};
 use crate::event::{Event, Outcome, Trade};
@@ -86,8 +86,7 @@ fn rest_change(
     market: &MarketSpec,
     change: &mut impl FnMut(BalanceChange),
 ) -> Result<(), EffectsError> {
-    let (Outcome::Rested { lots_left, .. }, OrderKind::Limit { price, .. }) =
-        (outcome, place.kind)
+    let (Outcome::Rested { lots_left, .. }, OrderKind::Limit { price, .. }) = (outcome, place.kind)
     else {
         return Ok(());
     };
@@ -148,4 +147,3 @@ fn trade_changes(
 fn signed(units: Option<Units>) -> Result<i128, EffectsError> {
     units.map(|units| i128::from(units.0)).ok_or(EffectsError::AmountOutOfRange)
 }
-

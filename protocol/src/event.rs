@@ -7,17 +7,30 @@ use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// The order stands in the book with what did not trade at once.
-    Rested { order: OrderId, lots_left: Lots },
+    Rested {
+        order: OrderId,
+        lots_left: Lots,
+    },
     /// A limit or market order by lots traded whole; one by quote as far as whole lots allow.
-    Filled { order: OrderId },
+    Filled {
+        order: OrderId,
+    },
     /// What did not trade at once was dropped. `lots_left` is 0 for an order by quote.
-    Expired { order: OrderId, lots_left: Lots, reason: ClosedReason },
+    Expired {
+        order: OrderId,
+        lots_left: Lots,
+        reason: ClosedReason,
+    },
     /// Cancel and cancel all: the orders taken out are the frame's [`Closed`] events.
     Cancelled,
-    AccountCreated { account: AccountId },
+    AccountCreated {
+        account: AccountId,
+    },
     Transferred,
     /// A transfer that was carried out before, by the frame named; nothing happened now.
-    Repeated { first: Sequence },
+    Repeated {
+        first: Sequence,
+    },
     /// Nothing happened.
     Refused(Refusal),
 }

@@ -93,9 +93,7 @@ impl FrameHeader {
         let outcome = match read.u8(2) {
             RESTED => Outcome::Rested { order: order()?, lots_left },
             FILLED => Outcome::Filled { order: order()? },
-            EXPIRED => {
-                Outcome::Expired { order: order()?, lots_left, reason: reason(read.u8(3))? }
-            }
+            EXPIRED => Outcome::Expired { order: order()?, lots_left, reason: reason(read.u8(3))? },
             CANCELLED => Outcome::Cancelled,
             ACCOUNT_CREATED => {
                 let account = u32::try_from(subject).ok().and_then(AccountId::new);

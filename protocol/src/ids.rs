@@ -68,8 +68,8 @@ impl MarketId {
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClientId(pub u32);
 
-/// Names an order for ever: which slot of which market it takes in memory, and the how-manieth order
-/// that slot has held. 63 bits, so that it fits a signed database column.
+/// Names an order for ever: which slot of which market it takes in memory, and the how-manieth
+/// order that slot has held. 63 bits, so that it fits a signed database column.
 ///
 /// ```text
 /// bit 63 | 62 .. 31 generation (never 0) | 30 .. 21 market | 20 .. 0 slot
@@ -143,7 +143,8 @@ pub struct Sequence(pub u64);
 #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
 pub struct GatewayId(pub u32);
 
-/// Names a command for ever: its sender, which life of the sender, and the how-manieth of that life.
+/// Names a command for ever: its sender, which life of the sender, and the how-manieth of that
+/// life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Origin {
     pub gateway: GatewayId,

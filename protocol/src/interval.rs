@@ -137,7 +137,10 @@ mod tests {
         let time = at("2026-11-25T13:14:15Z");
         assert_eq!(Interval::Week1.start_of(time), at("2026-11-23T00:00:00Z"));
         assert_eq!(Interval::Month1.start_of(time), at("2026-11-01T00:00:00Z"));
-        assert_eq!(Interval::Month1.next_start(at("2026-12-31T23:59:59Z")), at("2027-01-01T00:00:00Z"));
+        assert_eq!(
+            Interval::Month1.next_start(at("2026-12-31T23:59:59Z")),
+            at("2027-01-01T00:00:00Z")
+        );
         assert_eq!(Interval::Day3.start_of(at("1970-01-04T00:00:00Z")), 3 * DAY);
         assert_eq!(Interval::Hour4.start_of(time), at("2026-11-25T12:00:00Z"));
     }

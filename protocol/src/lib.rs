@@ -1,7 +1,8 @@
 //! The vocabulary every process of the exchange shares: no I/O, no clock.
 //!
 //! A command is asked of the engine; a frame (header, command, events) is what it decided. Both are
-//! made of 64-byte little-endian records, the same bytes in rings, journal, event queues and replies.
+//! made of 64-byte little-endian records, the same bytes in rings, journal, event queues and
+//! replies.
 
 #![forbid(unsafe_code)]
 

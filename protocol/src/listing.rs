@@ -139,9 +139,7 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
     let Some(highest) = Price::from_ticks(Price::TICKS_MAX) else {
         unreachable!("Invariant: the highest price is a price")
     };
-    let Some(lowest) = Price::from_ticks(1) else {
-        unreachable!("Invariant: one tick is a price")
-    };
+    let Some(lowest) = Price::from_ticks(1) else { unreachable!("Invariant: one tick is a price") };
     let mut market = MarketSpec {
         id: MarketId(raw.id),
         symbol: symbol.clone(),

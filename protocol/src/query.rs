@@ -23,16 +23,33 @@ pub struct Query {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    Balances { account: AccountId },
-    Order { account: AccountId, market: MarketId, target: Target },
+    Balances {
+        account: AccountId,
+    },
+    Order {
+        account: AccountId,
+        market: MarketId,
+        target: Target,
+    },
     /// All open orders, or those of one market.
-    OpenOrders { account: AccountId, market: Option<MarketId> },
+    OpenOrders {
+        account: AccountId,
+        market: Option<MarketId>,
+    },
     /// At most `levels` a side.
-    Depth { market: MarketId, levels: u32 },
+    Depth {
+        market: MarketId,
+        levels: u32,
+    },
     /// Rolling statistics of one market, or of all.
-    Tickers { market: Option<MarketId>, window: Window },
+    Tickers {
+        market: Option<MarketId>,
+        window: Window,
+    },
     /// Whether the account exists.
-    Account { account: AccountId },
+    Account {
+        account: AccountId,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! byte      0 kind  1 version  2..4 market or asset  4..8 account
-//! Place     8 side  9 order type | post-only<<7  10 time in force  11 self-trade | has client id<<7
+//! Place     8 side  9 order type | post-only<<7  10 time in force  11 self-trade | has client
+//! id<<7
 //!           12..16 client id  16..20 gateway  20..24 epoch  24..32 gateway sequence
 //!           32..40 price  40..48 lots or quote units  48..56 valid until  56..64 time
 //! Cancel    11 has client id<<7  12..16 client id  16..32 as above  32..40 order id  56..64 time
@@ -160,11 +161,7 @@ impl Reader<'_> {
 
     #[inline]
     fn origin(&self) -> Origin {
-        Origin {
-            gateway: GatewayId(self.u32(16)),
-            epoch: self.u32(20),
-            sequence: self.u64(24),
-        }
+        Origin { gateway: GatewayId(self.u32(16)), epoch: self.u32(20), sequence: self.u64(24) }
     }
 
     #[inline]

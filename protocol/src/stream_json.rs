@@ -1,7 +1,8 @@
 //! Frames of the public streams as `ws-fanout` sends them, written straight into a `String`.
 //!
-//! `{"stream":"trade@SOL_USDC","data":{…}}`. `E` and `T` are microseconds; prices and quantities are
-//! strings in the project's one rendering ([`crate::text`]). Symbols need no escaping.
+//! `{"stream":"trade@SOL_USDC","data":{…}}`. `E` and `T` are microseconds; prices and
+//! quantities are strings in the project's one rendering ([`crate::text`]). Symbols need no
+//! escaping.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! Integers as decimal text, exact, in the project's one rendering: prices with the tick's number of
-//! decimals, base quantities with the step's, amounts with as many as they need.
+//! Integers as decimal text, exact, in the project's one rendering: prices with the tick's number
+//! of decimals, base quantities with the step's, amounts with as many as they need.
 
 use crate::market::{AssetSpec, Increment, MarketSpec};
 use crate::units::{Lots, Price};

@@ -1,7 +1,8 @@
 //! Hot path. The book of one market: two ladders of price levels and the orders that rest on them,
 //! first come first served. It knows nothing of balances, fees or who may trade with whom.
 //!
-//! Invariant: a book at rest is not crossed. Memory is reserved at the start; nothing here allocates.
+//! Invariant: a book at rest is not crossed. Memory is reserved at the start; nothing here
+//! allocates.
 
 mod slab;
 mod ladder;
@@ -9,8 +10,8 @@ mod ladder;
 use protocol::{AccountId, Lots, MarketId, OrderId, Price, Side};
 
 use ladder::Ladder;
-use slab::{NIL, Slab};
 pub use slab::Resting;
+use slab::{NIL, Slab};
 
 #[derive(Debug)]
 pub struct Book {

@@ -5,8 +5,8 @@
 //! and *spend* of what an order already holds touches no cell at all. A cell never overflows,
 //! because an asset's whole supply is at most [`Units::SUPPLY_MAX`].
 //!
-//! Causality rests on the orderings here: give is a Release and take an Acquire on the same cell, so
-//! whoever takes what command X gave draws its sequence number after X drew its own
+//! Causality rests on the orderings here: give is a Release and take an Acquire on the same cell,
+//! so whoever takes what command X gave draws its sequence number after X drew its own
 //! ([`crate::sequencer`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -147,9 +147,8 @@ mod tests {
             let holders: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
-                        let holds = (0..400).filter(|_| {
-                            ledger.hold(account(1), USDC, Units(1)).is_ok()
-                        });
+                        let holds =
+                            (0..400).filter(|_| ledger.hold(account(1), USDC, Units(1)).is_ok());
                         holds.count() as u64
                     })
                 })

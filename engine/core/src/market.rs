@@ -230,11 +230,7 @@ impl Market {
 }
 
 fn details_of(open: &OpenOrder) -> Details {
-    let kind = OrderKind::Limit {
-        price: open.price,
-        lots: open.lots,
-        post_only: open.post_only,
-    };
+    let kind = OrderKind::Limit { price: open.price, lots: open.lots, post_only: open.post_only };
     Details {
         place: Place {
             market: open.market,

@@ -22,7 +22,10 @@ pub struct Taker {
 pub enum Wants {
     Lots(Lots),
     /// As many whole lots as this much quote pays for, or brings in.
-    Quote { left: Units, per_tick_lot: u64 },
+    Quote {
+        left: Units,
+        per_tick_lot: u64,
+    },
 }
 
 impl Wants {

@@ -1,8 +1,8 @@
 //! Hot path. What becomes of a new order: checks, hold, number, match, rest or expire.
 
 use protocol::{
-    ClosedReason, Event, Lots, MarketSpec, OrderId, OrderKind, Outcome, Place, Price, Refusal, Side,
-    TimeInForce, Trade, TradeId, Units,
+    ClosedReason, Event, Lots, MarketSpec, OrderId, OrderKind, Outcome, Place, Price, Refusal,
+    Side, TimeInForce, Trade, TradeId, Units,
 };
 
 use crate::market::Market;
@@ -171,8 +171,8 @@ fn execute(
         Wants::Lots(left) => left,
         Wants::Quote { .. } => Lots::ZERO,
     };
-    let rests = stopped == Stopped::NothingCrosses
-        && place.time_in_force == TimeInForce::GoodTillCancelled;
+    let rests =
+        stopped == Stopped::NothingCrosses && place.time_in_force == TimeInForce::GoodTillCancelled;
     if rests && let OrderKind::Limit { price, .. } = place.kind {
         market.rest(order, place, price, lots_left, proceeds.quote, time_us);
         let Some(kept) = market.spec.hold(place.side, price, lots_left) else {

@@ -110,8 +110,8 @@ impl Replica {
         }
     }
 
-    /// Takes the next frame. What it returns is overwritten by the frame after it. After an error the
-    /// replica is of no use any more.
+    /// Takes the next frame. What it returns is overwritten by the frame after it. After an error
+    /// the replica is of no use any more.
     #[inline]
     pub fn apply(&mut self, frame: &Frame<'_>) -> Result<&Applied, ReplicaError> {
         match self.apply_checked(frame) {

@@ -1,5 +1,5 @@
-//! Accounts, deposits and withdrawals: what the shard that owns the accounts stream decides. A few a
-//! second, so an ordered map serves; what it does to the ledger follows the same three steps.
+//! Accounts, deposits and withdrawals: what the shard that owns the accounts stream decides. A few
+//! a second, so an ordered map serves; what it does to the ledger follows the same three steps.
 
 use std::collections::BTreeMap;
 
@@ -58,15 +58,11 @@ impl Transfers {
         Decision { sequence, outcome: Outcome::AccountCreated { account }, held: Units::ZERO }
     }
 
-    fn transfer(
-        &mut self,
-        desk: &Desk<'_>,
-        transfer: &Transfer,
-        direction: Direction,
-    ) -> Decision {
+    fn transfer(&mut self, desk: &Desk<'_>, transfer: &Transfer, direction: Direction) -> Decision {
         let Transfer { account, asset, units, id } = *transfer;
         if let Some(done) = self.done.get(&id.0) {
-            let same = TransferRecord { id, sequence: done.sequence, direction, account, asset, units };
+            let same =
+                TransferRecord { id, sequence: done.sequence, direction, account, asset, units };
             if *done != same {
                 return desk.refuse(Refusal::TransferConflict);
             }
@@ -87,7 +83,8 @@ impl Transfers {
         Decision { sequence, outcome: Outcome::Transferred, held }
     }
 
-    /// Checks a transfer and holds what a withdrawal takes; returns the supply after it and the hold.
+    /// Checks a transfer and holds what a withdrawal takes; returns the supply after it and the
+    /// hold.
     fn move_units(
         &self,
         desk: &Desk<'_>,

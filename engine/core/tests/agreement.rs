@@ -26,8 +26,8 @@ fn catalog() -> Catalog {
         blockchain: "Solana".to_owned(),
         decimals,
     };
-    let market = |id, symbol: &str, base, quote, base_units_per_lot, quote_units_per_tick_lot| {
-        MarketSpec {
+    let market =
+        |id, symbol: &str, base, quote, base_units_per_lot, quote_units_per_tick_lot| MarketSpec {
             id: MarketId(id),
             symbol: symbol.to_owned(),
             base: AssetId(base),
@@ -42,13 +42,9 @@ fn catalog() -> Catalog {
             lots_max: Lots(1 << 32),
             maker_fee: FeeRate { millionths: 80_000 },
             taker_fee: FeeRate { millionths: 1_003 },
-        }
-    };
+        };
     let assets = vec![asset(0, "USDC", 6), asset(1, "SOL", 9), asset(2, "BTC", 8)];
-    let markets = vec![
-        market(1, "SOL_USDC", 1, 0, 1000, 3),
-        market(2, "SOL_BTC", 1, 2, 1, 1),
-    ];
+    let markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
     Catalog::new(assets, markets).unwrap()
 }
 
@@ -67,7 +63,8 @@ fn price() -> impl Strategy<Value = Price> {
 }
 
 fn lots() -> impl Strategy<Value = Lots> {
-    prop_oneof![30 => 1u64..12, 1 => Just(0), 1 => Just(u64::MAX), 1 => Just(1 << 32)].prop_map(Lots)
+    prop_oneof![30 => 1u64..12, 1 => Just(0), 1 => Just(u64::MAX), 1 => Just(1 << 32)]
+        .prop_map(Lots)
 }
 
 fn kind() -> impl Strategy<Value = OrderKind> {
@@ -114,7 +111,11 @@ fn place() -> impl Strategy<Value = Action> {
 #[derive(Clone, Debug)]
 enum Step {
     Do(Action),
-    CancelGiven { account: AccountId, market: MarketId, which: prop::sample::Index },
+    CancelGiven {
+        account: AccountId,
+        market: MarketId,
+        which: prop::sample::Index,
+    },
     /// The shard ends, and another starts from what the naive exchange knows.
     Restart,
 }
@@ -126,11 +127,13 @@ fn transfer() -> impl Strategy<Value = Transfer> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| {
-        Action::Cancel { market, account, target: Target::Client(ClientId(id)) }
+    let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
+        market,
+        account,
+        target: Target::Client(ClientId(id)),
     });
-    let all = (market(), account())
-        .prop_map(|(market, account)| Action::CancelAll { market, account });
+    let all =
+        (market(), account()).prop_map(|(market, account)| Action::CancelAll { market, account });
     prop_oneof![
         40 => place().prop_map(Step::Do),
         8 => (account(), market(), any::<prop::sample::Index>())
@@ -161,8 +164,7 @@ impl Both {
     fn new() -> Self {
         let catalog = catalog();
         let ledger = Arc::new(Ledger::new(ACCOUNTS, catalog.asset_columns()));
-        let mut shard =
-            Shard::new(Arc::clone(&ledger), Arc::new(Sequencer::after(None)), LIMITS);
+        let mut shard = Shard::new(Arc::clone(&ledger), Arc::new(Sequencer::after(None)), LIMITS);
         for market in catalog.markets() {
             shard.add_market(market.clone(), MarketState::default()).unwrap();
         }

@@ -34,11 +34,7 @@ fn command(rng: &mut Rng, at: u64) -> Command {
     let client_id = Some(ClientId(rng.below(50) as u32));
     let action = match rng.below(100) {
         0 => Action::CancelAll { market, account },
-        1..40 => Action::Cancel {
-            market,
-            account,
-            target: Target::Client(client_id.unwrap()),
-        },
+        1..40 => Action::Cancel { market, account, target: Target::Client(client_id.unwrap()) },
         40..45 => Action::Place(Place {
             market,
             account,

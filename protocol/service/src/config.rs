@@ -1,7 +1,7 @@
 //! `exchange.toml`: one file for the whole exchange, a section a service.
 //!
-//! Precedence: file < environment (`REDIS_URL`, `DATABASE_URL`) < flag. Unknown sections and unknown
-//! keys are refused; secrets come from the environment alone.
+//! Precedence: file < environment (`REDIS_URL`, `DATABASE_URL`) < flag. Unknown sections and
+//! unknown keys are refused; secrets come from the environment alone.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! The operator's endpoint: `/healthz` (the process lives), `/readyz` (it can do its work now),
-//! `/metrics` (Prometheus text). Served by a thread of its own, so that a busy process still answers.
+//! `/metrics` (Prometheus text). Served by a thread of its own, so that a busy process still
+//! answers.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -54,7 +54,8 @@ pub(crate) struct Ladder {
 /// Prefix that no key has.
 const NOWHERE: u64 = u64::MAX;
 
-/// Nodes that any `levels` prices may need: at each depth one a level, but no more than digits allow.
+/// Nodes that any `levels` prices may need: at each depth one a level, but no more than digits
+/// allow.
 pub(crate) fn nodes_max(levels: usize) -> usize {
     let at_depth = |depth: u32| levels.min(1 << (DIGIT_BITS * depth));
     // While a level is being made, there is one more than there were orders for.
@@ -202,8 +203,8 @@ impl Ladder {
         node
     }
 
-    /// The level with the smallest key below `node`, which is `depth` digits deep; `NIL` only for an
-    /// empty root.
+    /// The level with the smallest key below `node`, which is `depth` digits deep; `NIL` only for
+    /// an empty root.
     fn first_below(&self, mut node: u32, depth: u32) -> u32 {
         for _ in depth..LEAF_DEPTH {
             let here = &self.nodes[node as usize];
@@ -266,7 +267,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_an_ordered_map_finds(steps in prop::collection::vec((keys(), any::<bool>()), 1..300)) {
+        fn finds_what_an_ordered_map_finds(
+            steps in prop::collection::vec((keys(), any::<bool>()), 1..300)
+        ) {
             let mut ladder = Ladder::new(64, 2048);
             let mut map = BTreeMap::new();
             for (key, takes_best) in steps {

@@ -76,7 +76,10 @@ impl Slab {
     #[inline]
     pub fn allocate(&mut self) -> OrderId {
         let slot = if self.free == NIL {
-            assert!(self.has_room(), "Invariant: room for an order is looked at before it is taken");
+            assert!(
+                self.has_room(),
+                "Invariant: room for an order is looked at before it is taken"
+            );
             self.orders.push(FREE);
             self.orders.len() as u32 - 1
         } else {

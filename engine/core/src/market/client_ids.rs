@@ -126,7 +126,10 @@ mod tests {
     proptest! {
         #[test]
         fn finds_the_newest_as_a_map_does(
-            steps in prop::collection::vec((1u32..4, 0u32..6, any::<prop::sample::Index>(), any::<bool>()), 1..200)
+            steps in prop::collection::vec(
+                (1u32..4, 0u32..6, any::<prop::sample::Index>(), any::<bool>()),
+                1..200,
+            )
         ) {
             let mut ids = ClientIds::new(8);
             let mut map: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();

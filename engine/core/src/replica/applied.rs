@@ -16,8 +16,9 @@ pub struct Applied {
     pub market: MarketId,
     /// Each level that changed, once, with its new total: bids before asks, by rising price.
     pub levels: Vec<LevelChange>,
-    /// Of the market, after the frame: one more than before when `levels` is not empty. This and the
-    /// best prices are left empty by what cannot change a book: refusals and the accounts stream.
+    /// Of the market, after the frame: one more than before when `levels` is not empty. This and
+    /// the best prices are left empty by what cannot change a book: refusals and the accounts
+    /// stream.
     pub update_id: u64,
     pub best_before: BothBest,
     pub best_after: BothBest,

@@ -85,7 +85,7 @@ impl Balances {
         })
     }
 
-    /// In units, as all of it together may have been withdrawn from nobody's balance.
+    /// Collected so far; zero for an asset that is not listed.
     pub fn fees(&self, asset: AssetId) -> Units {
         Units(self.fees.get(asset.index()).copied().unwrap_or_default())
     }

@@ -3,8 +3,8 @@
 use protocol::effects::EffectsError;
 use protocol::{AccountId, AssetId, MarketId, OrderId, Sequence, TradeId, TransferId};
 
-/// The frame named contradicts the state before it: journal, engine or replica is wrong. The replica
-/// may have taken part of the frame and is of no use any more.
+/// The frame named contradicts the state before it: journal, engine or replica is wrong. The
+/// replica may have taken part of the frame and is of no use any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("frame {sequence} contradicts the state before it")]
 pub struct ReplicaError {

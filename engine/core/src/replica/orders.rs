@@ -1,4 +1,4 @@
-//! The resting orders of one market, in the slots their ids name, and each account's own among them.
+//! The resting orders of one market, in the slots their ids name, each on its account's list.
 
 use protocol::{AccountId, ClientId, OpenOrder, OrderId, Sequence};
 

@@ -3,9 +3,12 @@
 //! Orders are a list in order of arrival, balances a map, and what an order would do is found by
 //! doing it on a copy. Nothing here is shared with the real engine but the vocabulary.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::*;
+use rules::{best_crossed, crosses, held_by};
 
 #[derive(Clone, Debug)]
 pub struct NaiveOrder {
@@ -96,9 +99,7 @@ impl NaiveExchange {
             Action::Cancel { market, account, target } => {
                 self.cancel(market, account, target, &mut events)
             }
-            Action::CancelAll { market, account } => {
-                self.cancel_all(market, account, &mut events)
-            }
+            Action::CancelAll { market, account } => self.cancel_all(market, account, &mut events),
             Action::CreateAccount => self.create_account(),
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
@@ -448,8 +449,15 @@ impl NaiveExchange {
             let executed_quote = quote as u64;
             let lots_left = left;
             let id = order;
-            let rested =
-                NaiveOrder { id, place: *place, price, lots, lots_left, executed_quote, created_us };
+            let rested = NaiveOrder {
+                id,
+                place: *place,
+                price,
+                lots,
+                lots_left,
+                executed_quote,
+                created_us,
+            };
             market.orders.push(rested);
             let kept = held_by(&market.spec, place.side, price, left);
             return (Outcome::Rested { order, lots_left }, kept);
@@ -484,42 +492,4 @@ impl NaiveExchange {
             assert_eq!(sum, *supply, "asset {asset} is conserved");
         }
     }
-}
-
-pub fn held_by(spec: &MarketSpec, side: Side, price: Price, lots: Lots) -> i128 {
-    let lots = i128::from(lots.0);
-    match side {
-        Side::Bid => {
-            lots * i128::from(price.ticks()) * i128::from(spec.quote_units_per_tick_lot)
-        }
-        Side::Ask => lots * i128::from(spec.base_units_per_lot),
-    }
-}
-
-fn crosses(place: &Place, maker: &NaiveOrder) -> bool {
-    let limit = match place.kind {
-        OrderKind::Limit { price, .. } => Some(price),
-        _ => None,
-    };
-    match (place.side, maker.place.side, limit) {
-        (Side::Bid, Side::Ask, Some(limit)) => maker.price <= limit,
-        (Side::Ask, Side::Bid, Some(limit)) => maker.price >= limit,
-        (taker, maker, None) => taker != maker,
-        _ => false,
-    }
-}
-
-/// Best price first; of one price, the first that came.
-fn best_crossed(market: &NaiveMarket, place: &Place) -> Option<NaiveOrder> {
-    let mut best: Option<&NaiveOrder> = None;
-    for maker in market.orders.iter().filter(|maker| crosses(place, maker)) {
-        let better = best.is_none_or(|best| match maker.place.side {
-            Side::Ask => maker.price < best.price,
-            Side::Bid => maker.price > best.price,
-        });
-        if better {
-            best = Some(maker);
-        }
-    }
-    best.cloned()
 }

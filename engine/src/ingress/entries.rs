@@ -1,0 +1,78 @@
+//! What XREAD answers, entry by entry: `[[key, [[id, [field, value, …]], …]], …]`.
+
+use protocol::keys::COMMAND_FIELD;
+use protocol::{Command, DecodeError, StreamCursor};
+use redis::Value;
+
+/// Why an entry is no command of its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("it has no field {COMMAND_FIELD}")]
+    Field,
+    #[error(transparent)]
+    Record(#[from] DecodeError),
+    #[error("it belongs to another stream")]
+    OtherStream,
+}
+
+/// One stream's share of an answer: key and entries.
+pub fn streams(answer: &Value) -> impl Iterator<Item = (&[u8], &[Value])> {
+    let streams = match answer {
+        Value::Array(streams) => streams.as_slice(),
+        _ => &[],
+    };
+    streams.iter().filter_map(|stream| match stream {
+        Value::Array(pair) => match pair.as_slice() {
+            [Value::BulkString(key), Value::Array(entries)] => {
+                Some((key.as_slice(), entries.as_slice()))
+            }
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// Id and fields of an entry; `None` when Redis answers in a way it never did.
+pub fn entry(entry: &Value) -> Option<(StreamCursor, &[Value])> {
+    let Value::Array(pair) = entry else { return None };
+    let [Value::BulkString(id), Value::Array(fields)] = pair.as_slice() else { return None };
+    let cursor = StreamCursor::parse(std::str::from_utf8(id).ok()?)?;
+    Some((cursor, fields))
+}
+
+/// The command among an entry's fields.
+pub fn command(fields: &[Value]) -> Result<Command, Malformed> {
+    let (pairs, _) = fields.as_chunks::<2>();
+    let record = pairs.iter().find_map(|[name, value]| match (name, value) {
+        (Value::BulkString(name), Value::BulkString(value)) if name == COMMAND_FIELD.as_bytes() => {
+            Some(value)
+        }
+        _ => None,
+    });
+    Ok(Command::decode_slice(record.ok_or(Malformed::Field)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn an_entry_gives_its_id_and_fields() {
+        let fields = vec![text("c"), text("not a record")];
+        let answer = Value::Array(vec![Value::Array(vec![
+            text("orders:{SOL_USDC}"),
+            Value::Array(vec![Value::Array(vec![text("12-3"), Value::Array(fields)])]),
+        ])]);
+        let all: Vec<_> = streams(&answer).collect();
+        assert_eq!((all.len(), all[0].0), (1, &b"orders:{SOL_USDC}"[..]));
+        let (cursor, fields) = entry(&all[0].1[0]).unwrap();
+        assert_eq!(cursor, StreamCursor { milliseconds: 12, counter: 3 });
+        assert_eq!(command(fields), Err(Malformed::Record(DecodeError::Length(12))));
+        assert_eq!(command(&[text("x"), text("y")]), Err(Malformed::Field));
+        assert_eq!(streams(&Value::Nil).count(), 0);
+    }
+}

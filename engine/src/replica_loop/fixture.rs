@@ -1,0 +1,141 @@
+//! A small exchange for tests: a real shard whose frames are handed on in blocks.
+
+use std::sync::Arc;
+
+use engine_core::replica::Replica;
+use engine_core::{Input, Ledger, Sequencer, Shard, ShardLimits};
+use protocol::{
+    AccountId, Action, AssetId, AssetSpec, Catalog, Command, FeeRate, Frame, GatewayId, Increment,
+    Lots, MarketId, MarketSpec, OrderId, OrderKind, Origin, Outcome, Place, Price,
+    SelfTradePrevention, Sequence, Side, StreamCursor, TimeInForce, Transfer, TransferId, Units,
+};
+
+use crate::durable::DurableBlock;
+
+pub const MARKET: MarketId = MarketId(1);
+pub const QUOTE: AssetId = AssetId(1);
+pub const BASE: AssetId = AssetId(2);
+
+pub struct TestExchange {
+    pub catalog: Catalog,
+    shard: Shard,
+    steps: u64,
+    pub time_us: u64,
+}
+
+impl TestExchange {
+    /// Accounts 1 and 2 with 1,000,000 units of both assets each, funded by the block.
+    pub fn funded() -> (Self, DurableBlock) {
+        let catalog = catalog();
+        let ledger = Arc::new(Ledger::new(8, catalog.asset_columns()));
+        let limits = ShardLimits {
+            orders_max: 64,
+            open_orders_per_account_max: 32,
+            trades_per_command_max: 16,
+            accounts_max: 8,
+        };
+        let replica = Replica::new(catalog.clone());
+        let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(None)), limits);
+        for market in catalog.markets() {
+            shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
+        }
+        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        let mut exchange = TestExchange { catalog, shard, steps: 0, time_us: 60_000_000 };
+        let mut actions = Vec::new();
+        for account in [account(1), account(2)] {
+            actions.push(Action::CreateAccount);
+            for asset in [QUOTE, BASE] {
+                let id = TransferId(u128::from(account.get()) << 16 | u128::from(asset.0));
+                let units = Units(1_000_000);
+                actions.push(Action::Deposit(Transfer { account, asset, units, id }));
+            }
+        }
+        let block = exchange.block(&actions);
+        (exchange, block)
+    }
+
+    /// Carries out commands at [`TestExchange::time_us`].
+    pub fn block(&mut self, actions: &[Action]) -> DurableBlock {
+        let first = Sequence(self.steps + 1);
+        let mut frames = Vec::new();
+        for action in actions {
+            self.steps += 1;
+            let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: self.steps };
+            let command = Command { origin, time_us: self.time_us, action: *action };
+            let cursor = StreamCursor { milliseconds: self.steps, counter: 0 };
+            let records = self.shard.apply(&Input { cursor, command });
+            frames.extend_from_slice(records.as_flattened());
+        }
+        DurableBlock { first, last: Sequence(self.steps), frames }
+    }
+
+    /// The last frame.
+    pub fn last(&self) -> Sequence {
+        Sequence(self.steps)
+    }
+
+    /// The order given out by the last frame of a block.
+    pub fn order(block: &DurableBlock) -> OrderId {
+        let (mut rest, mut order) = (block.frames.as_slice(), None);
+        while !rest.is_empty() {
+            let (frame, behind) = Frame::split_from(rest).unwrap();
+            rest = behind;
+            order = match frame.header.outcome {
+                Outcome::Rested { order, .. }
+                | Outcome::Filled { order }
+                | Outcome::Expired { order, .. } => Some(order),
+                other => panic!("no order was placed: {other:?}"),
+            };
+        }
+        order.unwrap()
+    }
+}
+
+pub fn account(id: u32) -> AccountId {
+    AccountId::new(id).unwrap()
+}
+
+pub fn price(ticks: u64) -> Price {
+    Price::from_ticks(ticks).unwrap()
+}
+
+pub fn limit(id: u32, side: Side, ticks: u64, lots: u64) -> Action {
+    Action::Place(Place {
+        market: MARKET,
+        account: account(id),
+        side,
+        kind: OrderKind::Limit { price: price(ticks), lots: Lots(lots), post_only: false },
+        time_in_force: TimeInForce::GoodTillCancelled,
+        self_trade_prevention: SelfTradePrevention::RejectTaker,
+        client_id: None,
+        valid_until_us: 0,
+    })
+}
+
+/// Prices and quantities with one decimal; one lot costs 10 quote units a tick.
+fn catalog() -> Catalog {
+    let asset = |id: AssetId, symbol: &str| AssetSpec {
+        id,
+        symbol: symbol.to_owned(),
+        display_name: symbol.to_owned(),
+        blockchain: "Test".to_owned(),
+        decimals: 3,
+    };
+    let market = MarketSpec {
+        id: MARKET,
+        symbol: "B_Q".to_owned(),
+        base: BASE,
+        quote: QUOTE,
+        tick: Increment { mantissa: 1, scale: 1 },
+        step: Increment { mantissa: 1, scale: 1 },
+        base_units_per_lot: 100,
+        quote_units_per_tick_lot: 10,
+        price_min: price(1),
+        price_max: price(1_000_000),
+        lots_min: Lots(1),
+        lots_max: Lots(1_000_000),
+        maker_fee: FeeRate { millionths: 10_000 },
+        taker_fee: FeeRate { millionths: 20_000 },
+    };
+    Catalog::new(vec![asset(QUOTE, "Q"), asset(BASE, "B")], vec![market]).unwrap()
+}

@@ -1,0 +1,225 @@
+//! The loop as its neighbours meet it: blocks and questions in, publications out.
+
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel::{RecvTimeoutError, bounded};
+use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Window};
+use protocol::{Action, ClientId, GatewayId, Lots, MarketId, OrderId, Side, Target, Units};
+
+use super::fixture::{BASE, MARKET, QUOTE, TestExchange, account, limit, price};
+use super::*;
+
+const NOW_US: u64 = 60_000_500;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Running {
+    exchange: TestExchange,
+    blocks: Sender<Arc<DurableBlock>>,
+    queries: Sender<Query>,
+    publications: Receiver<Publication>,
+    thread: JoinHandle<Result<Replica, ReplicaLoopError>>,
+}
+
+impl Running {
+    fn start(waiting_max: usize) -> Self {
+        let (exchange, funding) = TestExchange::funded();
+        let (blocks, blocks_in) = bounded(8);
+        let (queries, queries_in) = bounded(8);
+        let (publications_out, publications) = bounded(1000);
+        let replica = Replica::new(exchange.catalog.clone());
+        let channels = ReplicaChannels {
+            blocks: blocks_in,
+            queries: queries_in,
+            publications: publications_out,
+        };
+        let settings = ReplicaSettings { now_us: || NOW_US, waiting_max };
+        let thread = thread::spawn(move || run(replica, channels, settings));
+        blocks.send(Arc::new(funding)).unwrap();
+        Running { exchange, blocks, queries, publications, thread }
+    }
+
+    fn carry_out(&mut self, actions: &[Action]) -> DurableBlock {
+        let block = self.exchange.block(actions);
+        let copy = DurableBlock { frames: block.frames.clone(), ..block };
+        self.blocks.send(Arc::new(block)).unwrap();
+        copy
+    }
+
+    fn ask(&self, id: u64, min_sequence: u64, ask: Ask) {
+        let query = Query {
+            id,
+            gateway: GatewayId(5),
+            epoch: 9,
+            min_sequence: Sequence(min_sequence),
+            deadline_us: NOW_US,
+            ask,
+        };
+        self.queries.send(query).unwrap();
+    }
+
+    /// The next answer; market data is passed over.
+    fn answer(&self) -> Answer {
+        loop {
+            let publication = self.publications.recv_timeout(PATIENCE).unwrap();
+            if publication.channel == "replies:5" {
+                return serde_json::from_slice(&publication.payload).unwrap();
+            }
+        }
+    }
+
+    fn answer_to(&self, ask: Ask) -> AnswerBody {
+        self.ask(1, self.exchange.last().0, ask);
+        self.answer().body
+    }
+}
+
+#[test]
+fn a_question_waits_for_the_sequence_it_names() {
+    let mut running = Running::start(10);
+    let balances = |id, sequence| (id, sequence, Ask::Balances { account: account(1) });
+    let (id, sequence, ask) = balances(1, 7);
+    running.ask(id, sequence, ask);
+    let (id, sequence, ask) = balances(2, 6);
+    running.ask(id, sequence, ask);
+    let answer = running.answer();
+    assert_eq!((answer.id, answer.epoch, answer.sequence), (2, 9, Sequence(6)));
+    running.carry_out(&[limit(1, Side::Bid, 50, 2)]);
+    let answer = running.answer();
+    assert_eq!((answer.id, answer.sequence), (1, Sequence(7)));
+    let balance = |asset, available, locked| Balance {
+        asset,
+        available: Units(available),
+        locked: Units(locked),
+    };
+    let expected = vec![balance(QUOTE, 999_000, 1_000), balance(BASE, 1_000_000, 0)];
+    assert_eq!(answer.body, AnswerBody::Balances(expected));
+}
+
+#[test]
+fn every_question_has_its_answer() {
+    let mut running = Running::start(10);
+    running.carry_out(&[limit(1, Side::Bid, 50, 2), limit(1, Side::Bid, 49, 3)]);
+    let block = running.carry_out(&[limit(1, Side::Ask, 60, 4)]);
+    let ask = TestExchange::order(&block);
+    let order = |id, target| Ask::Order { account: account(id), market: MARKET, target };
+    let AnswerBody::Order(Some(open)) = running.answer_to(order(1, Target::Order(ask))) else {
+        panic!("the order rests")
+    };
+    assert_eq!((open.order, open.side, open.lots_left), (ask, Side::Ask, Lots(4)));
+    let foreign = OrderId::from_parts(MarketId(2), ask.slot(), ask.generation()).unwrap();
+    for absent in [
+        order(2, Target::Order(ask)),
+        order(1, Target::Order(foreign)),
+        order(1, Target::Client(ClientId(0))),
+    ] {
+        assert_eq!(running.answer_to(absent), AnswerBody::Order(None));
+    }
+    let open_orders = |id, market| Ask::OpenOrders { account: account(id), market };
+    let AnswerBody::OpenOrders(orders) = running.answer_to(open_orders(1, None)) else {
+        panic!("open orders were asked for")
+    };
+    let prices: Vec<_> = orders.iter().map(|open| open.price.ticks()).collect();
+    assert_eq!(prices, [50, 49, 60]);
+    let none = AnswerBody::OpenOrders(Vec::new());
+    assert_eq!(running.answer_to(open_orders(2, Some(MARKET))), none);
+    let depth = Depth {
+        bids: vec![(price(50), Lots(2))],
+        asks: vec![(price(60), Lots(4))],
+        update_id: 3,
+        time_us: running.exchange.time_us,
+    };
+    let asked = running.answer_to(Ask::Depth { market: MARKET, levels: 1 });
+    assert_eq!(asked, AnswerBody::Depth(depth));
+    let week = Ask::Tickers { market: None, window: Window::Week };
+    let AnswerBody::Tickers(tickers) = running.answer_to(week) else {
+        panic!("tickers were asked for")
+    };
+    assert_eq!((tickers.len(), tickers[0].last), (1, None));
+    for (id, exists) in [(2, true), (3, false)] {
+        let asked = running.answer_to(Ask::Account { account: account(id) });
+        assert_eq!(asked, AnswerBody::Account { exists });
+    }
+    for unknown in [
+        Ask::Depth { market: MarketId(7), levels: 5 },
+        Ask::Tickers { market: Some(MarketId(7)), window: Window::Day },
+        open_orders(1, Some(MarketId(7))),
+    ] {
+        assert_eq!(running.answer_to(unknown), AnswerBody::UnknownMarket);
+    }
+}
+
+#[test]
+fn a_question_past_its_deadline_or_beyond_the_bound_is_dropped() {
+    let mut running = Running::start(1);
+    let exists = || Ask::Account { account: account(1) };
+    running.ask(1, 7, exists());
+    running.ask(2, 7, exists());
+    let late = Query {
+        id: 3,
+        gateway: GatewayId(5),
+        epoch: 9,
+        min_sequence: Sequence(0),
+        deadline_us: NOW_US - 1,
+        ask: exists(),
+    };
+    running.queries.send(late).unwrap();
+    running.ask(4, 6, exists());
+    assert_eq!(running.answer().id, 4);
+    running.carry_out(&[limit(1, Side::Bid, 50, 2)]);
+    assert_eq!(running.answer().id, 1);
+    running.ask(5, 7, exists());
+    assert_eq!(running.answer().id, 5);
+}
+
+#[test]
+fn the_loop_ends_when_its_blocks_end_and_gives_the_replica_back() {
+    let running = Running::start(1);
+    drop(running.queries);
+    drop(running.blocks);
+    let replica = running.thread.join().unwrap().unwrap();
+    assert_eq!(replica.last_sequence(), Some(Sequence(6)));
+}
+
+#[test]
+fn the_loop_ends_when_nobody_takes_publications() {
+    let running = Running::start(1);
+    drop(running.publications);
+    let waited = running.thread.join().unwrap();
+    assert!(waited.is_ok());
+}
+
+#[test]
+fn a_contradiction_ends_the_loop_with_its_frame() {
+    let mut running = Running::start(1);
+    running.exchange.block(&[limit(1, Side::Bid, 50, 2)]);
+    running.carry_out(&[limit(1, Side::Bid, 49, 2)]);
+    let error = running.thread.join().unwrap().unwrap_err();
+    let ReplicaLoopError::Inconsistent(error) = error else { panic!("{error}") };
+    assert_eq!(error.sequence, Sequence(8));
+    let mut running = Running::start(1);
+    let block = running.exchange.block(&[limit(1, Side::Bid, 50, 2)]);
+    let frames = block.frames[..100].to_vec();
+    running.blocks.send(Arc::new(DurableBlock { frames, ..block })).unwrap();
+    let error = running.thread.join().unwrap().unwrap_err();
+    assert!(matches!(error, ReplicaLoopError::Decode { after: Sequence(6), .. }), "{error}");
+}
+
+#[test]
+fn market_data_is_out_before_the_answer_that_contains_it() {
+    let mut running = Running::start(1);
+    running.ask(1, 7, Ask::Depth { market: MARKET, levels: 5 });
+    running.carry_out(&[limit(1, Side::Bid, 50, 2)]);
+    let mut channels = Vec::new();
+    loop {
+        match running.publications.recv_timeout(PATIENCE) {
+            Ok(publication) => channels.push(publication.channel),
+            Err(RecvTimeoutError::Timeout) => panic!("no answer among {channels:?}"),
+            Err(RecvTimeoutError::Disconnected) => panic!("the loop ended"),
+        }
+        if channels.last().is_some_and(|channel| channel == "replies:5") {
+            break;
+        }
+    }
+    channels.retain(|channel| channel != "ticker@B_Q");
+    assert_eq!(channels, ["depth@B_Q", "bookTicker@B_Q", "replies:5"]);
+}
