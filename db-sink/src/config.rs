@@ -1,0 +1,134 @@
+//! Section `[sink]` of `exchange.toml`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use service::{ConfigError, ExchangeFile};
+
+/// Whether the tables become hypertables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Timescale {
+    /// Where the extension is installed and preloaded.
+    Auto,
+    /// As `Auto`, and the sink does not start without it.
+    Require,
+    Off,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    ops_listen: SocketAddr,
+    rows_max: usize,
+    age_ms_max: u64,
+    read_entries_max: usize,
+    redis_deadline_ms: u64,
+    database_deadline_ms: u64,
+    retry_ms_max: u64,
+    drain_ms_max: u64,
+    timescale: Timescale,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        RawConfig {
+            ops_listen: SocketAddr::from(([127, 0, 0, 1], 9104)),
+            rows_max: 5000,
+            age_ms_max: 50,
+            read_entries_max: 2000,
+            redis_deadline_ms: 3000,
+            database_deadline_ms: 30_000,
+            retry_ms_max: 5000,
+            drain_ms_max: 10_000,
+            timescale: Timescale::Auto,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub ops_listen: SocketAddr,
+    pub redis_url: String,
+    pub database_url: String,
+    /// A batch closes when it has this many rows of all tables together...
+    pub rows_max: usize,
+    /// ...or when its first frame has waited this long.
+    pub age_max: Duration,
+    /// Entries held in memory before they are in a batch; reading stops when it is full.
+    pub read_entries_max: usize,
+    pub redis_deadline: Duration,
+    pub database_deadline: Duration,
+    /// Longest pause between two attempts to reach Redis or the database.
+    pub retry_max: Duration,
+    pub drain_max: Duration,
+    pub timescale: Timescale,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SinkConfigError {
+    #[error(transparent)]
+    File(#[from] ConfigError),
+    #[error("[sink] {key} must be in {least}..={most}, not {found}")]
+    Range { key: &'static str, least: u64, most: u64, found: u64 },
+}
+
+impl Config {
+    pub fn load(
+        file: &ExchangeFile,
+        ops_listen: Option<SocketAddr>,
+    ) -> Result<Self, SinkConfigError> {
+        let raw: RawConfig = file.section("sink")?;
+        in_range("rows_max", raw.rows_max as u64, 1, 100_000)?;
+        in_range("age_ms_max", raw.age_ms_max, 1, 60_000)?;
+        in_range("read_entries_max", raw.read_entries_max as u64, 1, 100_000)?;
+        in_range("redis_deadline_ms", raw.redis_deadline_ms, 100, 600_000)?;
+        in_range("database_deadline_ms", raw.database_deadline_ms, 100, 600_000)?;
+        in_range("retry_ms_max", raw.retry_ms_max, 10, 600_000)?;
+        in_range("drain_ms_max", raw.drain_ms_max, 100, 600_000)?;
+        Ok(Config {
+            ops_listen: ops_listen.unwrap_or(raw.ops_listen),
+            redis_url: file.redis_url.clone(),
+            database_url: file.database_url.clone(),
+            rows_max: raw.rows_max,
+            age_max: Duration::from_millis(raw.age_ms_max),
+            read_entries_max: raw.read_entries_max,
+            redis_deadline: Duration::from_millis(raw.redis_deadline_ms),
+            database_deadline: Duration::from_millis(raw.database_deadline_ms),
+            retry_max: Duration::from_millis(raw.retry_ms_max),
+            drain_max: Duration::from_millis(raw.drain_ms_max),
+            timescale: raw.timescale,
+        })
+    }
+}
+
+fn in_range(key: &'static str, found: u64, least: u64, most: u64) -> Result<(), SinkConfigError> {
+    if (least..=most).contains(&found) {
+        return Ok(());
+    }
+    Err(SinkConfigError::Range { key, least, most, found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_file_of_the_repository_says_what_the_defaults_are() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../exchange.toml"));
+        let file = ExchangeFile::load(path).unwrap();
+        let (raw, default) = (file.section::<RawConfig>("sink").unwrap(), RawConfig::default());
+        assert_eq!(format!("{raw:?}"), format!("{default:?}"));
+        let listen = SocketAddr::from(([127, 0, 0, 1], 1));
+        assert_eq!(Config::load(&file, Some(listen)).unwrap().ops_listen, listen);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        assert!(in_range("rows_max", 0, 1, 100_000).is_err());
+        assert!(in_range("rows_max", 100_001, 1, 100_000).is_err());
+        assert!(in_range("rows_max", 100_000, 1, 100_000).is_ok());
+    }
+}

@@ -1,0 +1,38 @@
+//! Writes what the engine decided to PostgreSQL or TimescaleDB, each event once, and keeps the
+//! klines.
+//!
+//! ```text
+//! redis events:{M} ─▶ feed ─▶ batcher ─▶ writer ─▶ database      writer ─▶ trim ─▶ redis
+//!                     XREAD   frames     one transaction a       position  XTRIM
+//!                             → rows     batch, with position
+//! ```
+//!
+//! The position of a stream lives in the database alone and moves in the transaction that writes
+//! the rows; Redis keeps every entry until that is committed. All queues between the tasks are
+//! bounded: when the database is slow or away, reading stops and Redis holds the queue.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod streams;
+pub mod feed;
+pub mod rows;
+pub mod order_events;
+pub mod columns;
+pub mod tables;
+pub mod batcher;
+pub mod klines;
+pub mod insert;
+pub mod writer;
+pub mod checkpoint;
+pub mod trim;
+pub mod database;
+pub mod migrate;
+pub mod timescale;
+pub mod backoff;
+pub mod sink;
+
+pub use config::{Config, Timescale};
+pub use error::SinkError;
+pub use sink::Sink;

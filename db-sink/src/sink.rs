@@ -1,0 +1,232 @@
+//! The tasks of a sink and how they end.
+//!
+//! Draining goes with the flow: the feed stops, the batcher closes what it has, the writer commits
+//! it, and the trimmer tells Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::Catalog;
+use redis::Client;
+use service::Condition;
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::batcher::Batcher;
+use crate::checkpoint::{self, Claim};
+use crate::config::Config;
+use crate::database::{Database, within};
+use crate::error::SinkError;
+use crate::feed::Feed;
+use crate::migrate;
+use crate::streams::Streams;
+use crate::trim::Trim;
+use crate::writer::Writer;
+
+/// A batch being written, and one more that is ready.
+const BATCHES_AHEAD: usize = 1;
+
+/// After the writer has ended the other tasks have nothing left to do but one trim.
+const NEIGHBOURS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// What `/readyz` says; nothing where nobody asks.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    pub redis: Option<Condition>,
+    pub database: Option<Condition>,
+    /// Whether every stream is being written: no gap was found.
+    pub streams: Option<Condition>,
+}
+
+impl Readiness {
+    pub fn redis(&self, holds: bool) {
+        set(self.redis.as_ref(), holds);
+    }
+
+    pub fn database(&self, holds: bool) {
+        set(self.database.as_ref(), holds);
+    }
+
+    pub fn streams(&self, holds: bool) {
+        set(self.streams.as_ref(), holds);
+    }
+}
+
+fn set(condition: Option<&Condition>, holds: bool) {
+    if let Some(condition) = condition {
+        condition.set(holds);
+    }
+}
+
+/// How a sink ended that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Told to, with everything in hand committed.
+    Drained,
+    /// Another sink has the streams now.
+    TakenOver,
+}
+
+#[derive(Debug)]
+pub struct Sink {
+    pub config: Config,
+    pub catalog: Catalog,
+    pub readiness: Readiness,
+}
+
+impl Sink {
+    /// Runs until `stop`, until another sink takes over, or until something fails that trying again
+    /// does not mend.
+    pub async fn run(self, stop: CancellationToken) -> Result<End, SinkError> {
+        let client = Client::open(self.config.redis_url.as_str()).map_err(SinkError::RedisUrl)?;
+        let streams = Arc::new(Streams::of(&self.catalog));
+        let mut database = Database::new(&self.config.database_url, self.config.database_deadline)?;
+        let claim = tokio::select! {
+            () = stop.cancelled() => return Ok(End::Drained),
+            claim = self.start(&mut database, &streams) => claim?,
+        };
+        self.readiness.database(true);
+        self.readiness.streams(true);
+        let drain_max = self.config.drain_max;
+        let work = self.work(client, streams, database, claim, stop.clone());
+        tokio::pin!(work);
+        tokio::select! {
+            end = &mut work => return end,
+            () = stop.cancelled() => (),
+        }
+        let drain_ms_max = u64::try_from(drain_max.as_millis()).unwrap_or(u64::MAX);
+        let drained = timeout(drain_max, work).await;
+        drained.unwrap_or(Err(SinkError::DrainDeadline { drain_ms_max }))
+    }
+
+    /// Prepares the database and claims the streams, for as long as it takes.
+    async fn start(&self, database: &mut Database, streams: &Streams) -> Result<Claim, SinkError> {
+        let mut backoff = Backoff::new(self.config.retry_max);
+        loop {
+            let error = match self.start_once(database, streams).await {
+                Ok(claim) => return Ok(claim),
+                Err(error) if error.is_transient() => error,
+                Err(error) => return Err(error),
+            };
+            database.reset();
+            let pause = backoff.pause();
+            let cause = std::error::Error::source(&error);
+            let cause = cause.map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(%error, cause, retry_ms = pause.as_millis(), "database not ready");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn start_once(
+        &self,
+        database: &mut Database,
+        streams: &Streams,
+    ) -> Result<Claim, SinkError> {
+        migrate::prepare(database, self.config.timescale).await?;
+        let deadline = database.deadline();
+        let connection = database.connection().await?;
+        let claim = checkpoint::claim(connection, streams);
+        let claim = within(deadline, "hand over the streams", claim).await??;
+        for (stream, position) in streams.all().iter().zip(&claim.positions) {
+            tracing::info!(stream = %stream.name, position.sequence, claim.epoch, "claimed");
+        }
+        Ok(claim)
+    }
+
+    async fn work(
+        &self,
+        client: Client,
+        streams: Arc<Streams>,
+        database: Database,
+        claim: Claim,
+        stop: CancellationToken,
+    ) -> Result<End, SinkError> {
+        let config = &self.config;
+        let (entries_out, entries_in) = mpsc::channel(config.read_entries_max);
+        let (batches_out, batches_in) = mpsc::channel(BATCHES_AHEAD);
+        let feed = Feed {
+            client: client.clone(),
+            streams: Arc::clone(&streams),
+            cursors: Feed::cursors(&claim.positions),
+            entries_max: config.read_entries_max,
+            deadline: config.redis_deadline,
+            retry_max: config.retry_max,
+            readiness: self.readiness.clone(),
+        };
+        let (rows_max, age_max) = (config.rows_max, config.age_max);
+        let positions = claim.positions.clone();
+        let batcher = Batcher::new(Arc::clone(&streams), positions, entries_in, rows_max, age_max);
+        let (writer, committed) = Writer::new(
+            database,
+            Arc::clone(&streams),
+            claim,
+            config.retry_max,
+            self.readiness.clone(),
+        );
+        let (deadline, retry_max) = (config.redis_deadline, config.retry_max);
+        let trim = Trim { client, streams, deadline, retry_max, committed };
+
+        let mut tasks = Tasks::default();
+        let stop_reading = stop.child_token();
+        let feed = tasks.spawn(feed.run(entries_out, stop_reading.clone()));
+        let batcher = tasks.spawn(batcher.run(batches_out));
+        let trim = tasks.spawn(trim.run());
+        let writer = tasks.spawn(writer.run(batches_in));
+        // The writer ends when all before it have, or first because it cannot go on.
+        let written = writer.await.map_err(SinkError::Task)?;
+        stop_reading.cancel();
+        joined(timeout(NEIGHBOURS_END_WITHIN, async {
+            feed.await?;
+            batcher.await?;
+            trim.await
+        }))
+        .await?;
+        match written {
+            Ok(()) => Ok(End::Drained),
+            Err(error @ SinkError::TakenOver { .. }) => {
+                tracing::warn!(%error, "stopping");
+                Ok(End::TakenOver)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A neighbour that does not end in time is not waited for: it holds nothing that is not in Redis.
+async fn joined(
+    ends: impl Future<Output = Result<Result<(), JoinError>, tokio::time::error::Elapsed>>,
+) -> Result<(), SinkError> {
+    match ends.await {
+        Ok(end) => end.map_err(SinkError::Task),
+        Err(_) => {
+            tracing::warn!("a task did not end in time");
+            Ok(())
+        }
+    }
+}
+
+/// The tasks of one sink; dropping it ends those that still run.
+#[derive(Debug, Default)]
+struct Tasks(Vec<tokio::task::AbortHandle>);
+
+impl Tasks {
+    fn spawn<T: Send + 'static>(
+        &mut self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        let task = tokio::spawn(task);
+        self.0.push(task.abort_handle());
+        task
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}

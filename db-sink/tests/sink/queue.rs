@@ -1,0 +1,201 @@
+//! Whole sinks between Redis and PostgreSQL.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use db_sink::sink::{End, Readiness};
+use db_sink::{Sink, SinkError};
+use protocol::keys;
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::servers::{PATIENCE, Postgres, World, eventually};
+use crate::story::{Story, assert_stored, counts, expected_counts, position};
+
+/// With a Redis, and tables for the test to look at.
+async fn ready(world: World) -> World {
+    world.migrate().await.unwrap();
+    world.with_redis()
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<End, SinkError>>,
+}
+
+fn start(world: &World) -> Running {
+    let stop = CancellationToken::new();
+    let (config, catalog) = (world.config.clone(), world.catalog.clone());
+    let sink = Sink { config, catalog, readiness: Readiness::default() };
+    Running { task: tokio::spawn(sink.run(stop.clone())), stop }
+}
+
+impl Running {
+    async fn end(self) -> End {
+        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap()
+    }
+
+    async fn drain(self) -> End {
+        self.stop.cancel();
+        self.end().await
+    }
+}
+
+fn stream(story: &Story) -> String {
+    keys::events(story.market.as_ref().map_or(keys::ACCOUNTS, |market| &market.symbol))
+}
+
+/// As the engine does it: ids are the sequences.
+async fn emit(redis: &mut MultiplexedConnection, story: &Story, range: std::ops::Range<usize>) {
+    let key = stream(story);
+    for frames in story.frames[range].chunks(500) {
+        let mut pipeline = redis::pipe();
+        for (sequence, bytes) in frames {
+            let id = format!("{}-0", sequence.0);
+            pipeline.xadd(&key, id, &[(keys::FRAME_FIELD, bytes.as_slice())]).ignore();
+        }
+        pipeline.query_async::<()>(redis).await.unwrap();
+    }
+}
+
+async fn stands_at(world: &World, story: &Story, frame: usize) {
+    let name = story.market.as_ref().map_or(keys::ACCOUNTS, |market| &market.symbol).to_owned();
+    let last = story.frames[frame].0.0 as i64;
+    let mut connection = world.connect().await;
+    let until = Instant::now() + PATIENCE;
+    while position(&mut connection, &name).await != last {
+        assert!(Instant::now() < until, "{name} did not come to {last}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn stream_length(redis: &MultiplexedConnection, story: &Story) -> usize {
+    redis.clone().xlen(stream(story)).await.unwrap()
+}
+
+fn story(world: &World, symbol: &str, frames: usize, seed: u64) -> Story {
+    Story::trading(world.catalog.market_by_symbol(symbol).unwrap(), frames, seed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_all_streams_arrive_once_and_redis_is_trimmed() {
+    let world = ready(World::new().await).await;
+    let mut redis = world.redis().await;
+    let (sol, btc) = (story(&world, "SOL_USDC", 3000, 21), story(&world, "BTC_USDC", 700, 22));
+    let mut accounts = Story::of(None);
+    (1..=40).for_each(|units| accounts.deposit(2, units));
+
+    // Some before the sink is there, some while it works, some after it was away.
+    emit(&mut redis, &sol, 0..1000).await;
+    let first = start(&world);
+    emit(&mut redis, &btc, 0..700).await;
+    emit(&mut redis, &accounts, 0..40).await;
+    emit(&mut redis, &sol, 1000..2000).await;
+    assert_eq!(first.drain().await, End::Drained);
+    emit(&mut redis, &sol, 2000..3000).await;
+    let second = start(&world);
+    for (story, last) in [(&sol, 2999), (&btc, 699), (&accounts, 39)] {
+        stands_at(&world, story, last).await;
+        eventually("the stream is trimmed", || async { stream_length(&redis, story).await == 0 })
+            .await;
+    }
+    assert_eq!(second.drain().await, End::Drained);
+    assert_stored(&mut world.connect().await, &[&sol, &btc, &accounts]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gap_stops_its_stream_and_no_other() {
+    let world = ready(World::new().await).await;
+    let mut redis = world.redis().await;
+    let (sol, btc) = (story(&world, "SOL_USDC", 30, 23), story(&world, "BTC_USDC", 30, 24));
+    emit(&mut redis, &sol, 0..10).await;
+    emit(&mut redis, &sol, 11..30).await;
+    let sink = start(&world);
+    stands_at(&world, &sol, 9).await;
+    emit(&mut redis, &btc, 0..30).await;
+    stands_at(&world, &btc, 29).await;
+    assert_eq!(sink.drain().await, End::Drained);
+    assert_eq!(position(&mut world.connect().await, "SOL_USDC").await, sol.frames[9].0.0 as i64);
+    // What could not be written is still there for whoever fills the gap.
+    assert_eq!(stream_length(&redis, &sol).await, 19);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_frame_stops_its_stream_and_no_other() {
+    let world = ready(World::new().await).await;
+    let mut redis = world.redis().await;
+    let (sol, btc) = (story(&world, "SOL_USDC", 10, 25), story(&world, "BTC_USDC", 10, 26));
+    emit(&mut redis, &sol, 0..5).await;
+    let next = format!("{}-0", sol.frames[5].0.0);
+    let junk = [(keys::FRAME_FIELD, b"junk".as_slice())];
+    let _: String = redis.xadd(stream(&sol), next, &junk).await.unwrap();
+    let sink = start(&world);
+    stands_at(&world, &sol, 4).await;
+    emit(&mut redis, &btc, 0..10).await;
+    stands_at(&world, &btc, 9).await;
+    assert_eq!(sink.drain().await, End::Drained);
+    assert_eq!(position(&mut world.connect().await, "SOL_USDC").await, sol.frames[4].0.0 as i64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_stream_that_is_emitted_again_is_written_once() {
+    let world = ready(World::new().await).await;
+    let mut redis = world.redis().await;
+    let sol = story(&world, "SOL_USDC", 60, 27);
+    emit(&mut redis, &sol, 0..40).await;
+    let sink = start(&world);
+    stands_at(&world, &sol, 39).await;
+    let _: usize = redis.del(stream(&sol)).await.unwrap();
+    emit(&mut redis, &sol, 10..60).await;
+    stands_at(&world, &sol, 59).await;
+    assert_eq!(sink.drain().await, End::Drained);
+    // And by a sink that starts after it.
+    let _: usize = redis.del(stream(&sol)).await.unwrap();
+    emit(&mut redis, &sol, 0..60).await;
+    let again = start(&world);
+    eventually("the stream is trimmed", || async { stream_length(&redis, &sol).await == 0 }).await;
+    assert_eq!(again.drain().await, End::Drained);
+    assert_stored(&mut world.connect().await, &[&sol]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_later_of_two_sinks_takes_over_and_the_first_one_ends() {
+    let world = ready(World::new().await).await;
+    let mut redis = world.redis().await;
+    let sol = story(&world, "SOL_USDC", 2000, 28);
+    let first = start(&world);
+    emit(&mut redis, &sol, 0..1000).await;
+    stands_at(&world, &sol, 999).await;
+    let second = start(&world);
+    emit(&mut redis, &sol, 1000..2000).await;
+    assert_eq!(first.end().await, End::TakenOver);
+    stands_at(&world, &sol, 1999).await;
+    assert_eq!(second.drain().await, End::Drained);
+    assert_stored(&mut world.connect().await, &[&sol]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_killed_and_started_again_misses_nothing() {
+    let mut world = ready(World::on(Arc::new(Postgres::start())).await).await;
+    let mut redis = world.redis().await;
+    let sol = story(&world, "SOL_USDC", 6000, 29);
+    let sink = start(&world);
+    emit(&mut redis, &sol, 0..2000).await;
+    eventually("some rows are there", || async {
+        counts(&mut world.connect().await).await[0] != 0
+    })
+    .await;
+    let postgres = Arc::get_mut(&mut world.postgres).unwrap();
+    postgres.server.kill();
+    emit(&mut redis, &sol, 2000..6000).await;
+    assert!(stream_length(&redis, &sol).await > 3000, "the queue stays in Redis meanwhile");
+    postgres.server.restart();
+    stands_at(&world, &sol, 5999).await;
+    assert_eq!(sink.drain().await, End::Drained);
+    let mut connection = world.connect().await;
+    assert_eq!(counts(&mut connection).await, expected_counts(&[&sol]));
+    assert_stored(&mut connection, &[&sol]).await;
+}

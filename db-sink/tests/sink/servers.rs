@@ -1,0 +1,174 @@
+//! The servers the tests share, a database and a Redis of its own for each test.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use db_sink::config::Config;
+use db_sink::{SinkError, Timescale};
+use protocol::Catalog;
+use redis::aio::MultiplexedConnection;
+use service::ExchangeFile;
+use sqlx::{Connection, PgConnection};
+use xtask::XtaskError;
+use xtask::places::Places;
+use xtask::ports::free_port;
+use xtask::private_servers::{Durability, PrivatePostgres, PrivateRedis};
+use xtask::process::{Identity, ProcessSpec, StopBy};
+use xtask::readiness::wait_ready;
+use xtask::scratch::Scratch;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server, ended when dropped.
+pub struct Server {
+    spec: ProcessSpec,
+    process: Identity,
+}
+
+impl Server {
+    pub fn start(spec: ProcessSpec) -> Server {
+        Server::try_start(spec).unwrap()
+    }
+
+    fn try_start(spec: ProcessSpec) -> Result<Server, XtaskError> {
+        let process = spec.spawn()?;
+        wait_ready(&spec, &process, PATIENCE)?;
+        Ok(Server { spec, process })
+    }
+
+    pub fn kill(&self) {
+        self.process.kill().unwrap();
+    }
+
+    /// After [`Server::kill`]. A killed PostgreSQL leaves processes that need a moment to notice,
+    /// and does not start before.
+    pub fn restart(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match Server::try_start(self.spec.clone()) {
+                Ok(server) => return *self = server,
+                Err(error) => assert!(Instant::now() < until, "{}", error.in_full()),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.process.is_alive() {
+            self.process.stop(StopBy::Interrupt, PATIENCE, || false).unwrap();
+        }
+    }
+}
+
+pub struct Postgres {
+    pub server: Server,
+    pub url: String,
+    _scratch: Scratch,
+}
+
+impl Postgres {
+    pub fn start() -> Postgres {
+        let scratch = Scratch::new("sink-postgres").unwrap();
+        let places = Places::make(scratch.path()).unwrap();
+        let port = free_port().unwrap();
+        let prepared = PrivatePostgres::prepare(&places, port, Durability::Fast).unwrap();
+        let server = Server::start(prepared.spec);
+        Postgres { server, url: prepared.url, _scratch: scratch }
+    }
+}
+
+/// One PostgreSQL while any test uses it.
+fn shared_postgres() -> Arc<Postgres> {
+    static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let fresh = Arc::new(Postgres::start());
+        *shared = Arc::downgrade(&fresh);
+        fresh
+    })
+}
+
+/// What a test runs in.
+pub struct World {
+    pub config: Config,
+    pub catalog: Catalog,
+    redis: Option<(Server, Scratch)>,
+    /// Shared, or its own where a test takes it down.
+    pub postgres: Arc<Postgres>,
+}
+
+impl World {
+    /// A fresh database with nothing in it.
+    pub async fn new() -> World {
+        World::on(shared_postgres()).await
+    }
+
+    pub async fn on(postgres: Arc<Postgres>) -> World {
+        static DATABASES: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&postgres.url).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let (server, _) = postgres.url.rsplit_once('/').unwrap();
+        let config = Config {
+            ops_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            redis_url: String::new(),
+            database_url: format!("{server}/{name}"),
+            rows_max: 1000,
+            age_max: Duration::from_millis(20),
+            read_entries_max: 300,
+            redis_deadline: Duration::from_secs(5),
+            database_deadline: Duration::from_secs(10),
+            retry_max: Duration::from_millis(200),
+            drain_max: Duration::from_secs(10),
+            timescale: Timescale::Auto,
+        };
+        let catalog = ExchangeFile::load(&exchange_toml()).unwrap().catalog;
+        World { config, catalog, redis: None, postgres }
+    }
+
+    pub fn with_redis(mut self) -> World {
+        let scratch = Scratch::new("sink-redis").unwrap();
+        let places = Places::make(scratch.path()).unwrap();
+        let prepared = PrivateRedis::prepare(&places, free_port().unwrap()).unwrap();
+        self.redis = Some((Server::start(prepared.spec), scratch));
+        self.config.redis_url = prepared.url;
+        self
+    }
+
+    pub async fn redis(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.config.redis_url.as_str()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.config.database_url).await.unwrap()
+    }
+
+    pub fn database(&self) -> db_sink::database::Database {
+        let (url, deadline) = (&self.config.database_url, self.config.database_deadline);
+        db_sink::database::Database::new(url, deadline).unwrap()
+    }
+
+    pub async fn migrate(&self) -> Result<(), SinkError> {
+        db_sink::migrate::prepare(&mut self.database(), self.config.timescale).await
+    }
+}
+
+pub fn exchange_toml() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../exchange.toml"))
+}
+
+/// Asks again and again until the answer is yes.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+    let until = Instant::now() + PATIENCE;
+    while !ask().await {
+        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
