@@ -1,0 +1,82 @@
+//! What every handler shares.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use protocol::{AccountId, Catalog};
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Audit;
+use crate::auth::{Credentials, Instruction};
+use crate::clock::now_ms;
+use crate::config::{Config, HttpLimits};
+use crate::error::{ApiError, GatewayError};
+use crate::history::{self, History};
+use crate::keys::KeyCache;
+use crate::link::EngineLink;
+use crate::parameters::Parameters;
+use crate::queries::Queries;
+use crate::submission::Submissions;
+
+pub struct App {
+    pub catalog: Catalog,
+    pub http: HttpLimits,
+    pub link: Arc<EngineLink>,
+    pub submissions: Submissions,
+    pub queries: Queries,
+    pub keys: KeyCache,
+    pub history: History,
+    pub audit: Audit,
+    pub admin_token: Option<String>,
+    pub ws_url: Option<String>,
+    /// What has an effect and must finish even if its client has hung up.
+    pub tasks: TaskTracker,
+}
+
+pub type SharedApp = Arc<App>;
+
+impl App {
+    /// `epoch` must rise with every start. Connects to nothing yet.
+    pub fn new(config: &Config, epoch: u32) -> Result<SharedApp, GatewayError> {
+        let engine = config.engine.clone();
+        let (redis_url, catalog) = (&config.redis_url, &config.catalog);
+        let link = EngineLink::new(redis_url, catalog, config.gateway, epoch, engine)?;
+        let link = Arc::new(link);
+        let pool = history::pool(&config.database_url, &config.database)?;
+        Ok(Arc::new(App {
+            catalog: config.catalog.clone(),
+            http: config.http.clone(),
+            submissions: Submissions::new(Arc::clone(&link)),
+            queries: Queries::new(Arc::clone(&link)),
+            link,
+            keys: KeyCache::new(pool.clone()),
+            history: History::new(pool.clone()),
+            audit: Audit::new(pool),
+            admin_token: config.admin_token.clone(),
+            ws_url: config.ws_url.clone(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// The account that signed a request: one set of parameters, or one an order of a batch.
+    pub async fn signed(
+        &self,
+        headers: &HeaderMap,
+        instruction: Instruction,
+        parameters: &[Parameters<'_>],
+    ) -> Result<AccountId, ApiError> {
+        let credentials = Credentials::read(headers, now_ms())?;
+        let key = self.keys.get(&credentials.key).await?;
+        credentials.verify(&key.verifying, instruction, parameters)?;
+        Ok(key.account)
+    }
+
+    /// Runs what has an effect to its end, also when the caller is dropped.
+    pub async fn detached<T: Send + 'static>(
+        &self,
+        effect: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.tasks.spawn(effect).await.map_err(ApiError::bug)?
+    }
+}

@@ -1,0 +1,73 @@
+//! Entry: reads the configuration, connects the parts, serves until told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use io_gateway::app::App;
+use io_gateway::config::{Args, Config};
+use io_gateway::{clock, routes, server};
+use service::{Ops, logs, stop};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    logs::init();
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the gateway cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn start(args: Args) -> anyhow::Result<()> {
+    let config = Config::load(args).context("configuration")?;
+    let epoch = u32::try_from(clock::now_ms() / 1000).context("the clock is out of range")?;
+    let app = App::new(&config, epoch)?;
+
+    let watched = Arc::clone(&app);
+    let refresh = move || {
+        metrics::gauge!("gateway_orders_in_flight").set(count(watched.link.decisions_waiting()));
+        metrics::gauge!("gateway_queries_in_flight").set(count(watched.link.answers_waiting()));
+        metrics::gauge!("gateway_api_keys").set(count(watched.keys.len()));
+    };
+    let ops = Ops::start(config.ops_listen, refresh)?;
+    let (redis, engine) = (ops.condition("redis"), ops.condition("engine"));
+    let database = ops.condition("database");
+
+    let link = Arc::clone(&app.link);
+    tokio::spawn(async move { link.hear_replies().await });
+    let link = Arc::clone(&app.link);
+    tokio::spawn(async move {
+        link.watch_engine(|health| {
+            redis.set(health.redis);
+            engine.set(health.engine);
+        })
+        .await;
+    });
+    let keys = Arc::clone(&app);
+    tokio::spawn(async move { keys.keys.follow(|reachable| database.set(reachable)).await });
+
+    let token = CancellationToken::new();
+    let stopping = token.clone();
+    stop::on_signal(move || stopping.cancel()).context("signals")?;
+    let listener = server::listen(config.listen).await?;
+    let address = listener.local_addr().context("the listening address")?;
+    let router = routes::router(Arc::clone(&app), config.web_dir.as_deref());
+    tracing::info!(%address, gateway = %config.gateway, epoch, "serving REST");
+    server::serve(listener, router, app, token).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A figure for a gauge, which Prometheus wants as a float.
+fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::INFINITY, f64::from)
+}

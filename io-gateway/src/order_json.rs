@@ -1,0 +1,254 @@
+//! The contract's order object, from what the engine decided or from an order that is open.
+
+use protocol::{
+    AssetSpec, Catalog, Closed, Lots, MarketSpec, OpenOrder, OrderId, OrderKind, Outcome, Place,
+    SelfTradePrevention, Side, TimeInForce, Trade, Units, text,
+};
+use serde::{Serialize, Serializer};
+
+use crate::error::ApiError;
+use crate::replies::Decision;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Status {
+    New,
+    PartiallyFilled,
+    Filled,
+    Cancelled,
+    Expired,
+}
+
+/// An order in the engine's integers, whatever it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderState {
+    order: OrderId,
+    client_id: Option<u32>,
+    side: Side,
+    kind: OrderKind,
+    time_in_force: TimeInForce,
+    self_trade_prevention: SelfTradePrevention,
+    status: Status,
+    executed: Lots,
+    executed_quote: Units,
+    created_us: u64,
+}
+
+impl OrderState {
+    /// What became of a new order at once.
+    pub fn placed(
+        decision: &Decision,
+        place: &Place,
+        market: &MarketSpec,
+    ) -> Result<Self, ApiError> {
+        let beyond = || ApiError::bug(format_args!("amounts of frame {}", decision.sequence));
+        let (mut executed, mut executed_quote) = (Lots::ZERO, Units::ZERO);
+        for trade in &decision.trades {
+            let quote = market.notional(trade.price, trade.lots).ok_or_else(beyond)?;
+            executed = executed.checked_add(trade.lots).ok_or_else(beyond)?;
+            executed_quote = executed_quote.checked_add(quote).ok_or_else(beyond)?;
+        }
+        let (order, status) = match decision.outcome {
+            Outcome::Rested { order, .. } if executed.is_zero() => (order, Status::New),
+            Outcome::Rested { order, .. } => (order, Status::PartiallyFilled),
+            Outcome::Filled { order } => (order, Status::Filled),
+            Outcome::Expired { order, .. } => (order, Status::Expired),
+            other => return Err(ApiError::bug(format_args!("a placed order became {other:?}"))),
+        };
+        Ok(OrderState {
+            order,
+            client_id: place.client_id.map(|id| id.0),
+            side: place.side,
+            kind: place.kind,
+            time_in_force: place.time_in_force,
+            self_trade_prevention: place.self_trade_prevention,
+            status,
+            executed,
+            executed_quote,
+            created_us: decision.command.time_us,
+        })
+    }
+
+    /// An order that was taken out of the book on request.
+    pub fn cancelled(closed: &Closed) -> Self {
+        OrderState {
+            order: closed.order,
+            client_id: closed.client_id.map(|id| id.0),
+            side: closed.side,
+            kind: OrderKind::Limit {
+                price: closed.price,
+                lots: closed.lots,
+                post_only: closed.post_only,
+            },
+            time_in_force: closed.time_in_force,
+            self_trade_prevention: closed.self_trade_prevention,
+            status: Status::Cancelled,
+            executed: closed.lots.checked_sub(closed.lots_left).unwrap_or(Lots::ZERO),
+            executed_quote: closed.executed_quote,
+            created_us: closed.created_us,
+        }
+    }
+
+    /// An order that stands in the book.
+    pub fn open(open: &OpenOrder) -> Self {
+        let executed = open.lots.checked_sub(open.lots_left).unwrap_or(Lots::ZERO);
+        let kind =
+            OrderKind::Limit { price: open.price, lots: open.lots, post_only: open.post_only };
+        OrderState {
+            order: open.order,
+            client_id: open.client_id.map(|id| id.0),
+            side: open.side,
+            kind,
+            time_in_force: open.time_in_force,
+            self_trade_prevention: open.self_trade_prevention,
+            status: if executed.is_zero() { Status::New } else { Status::PartiallyFilled },
+            executed,
+            executed_quote: open.executed_quote,
+            created_us: open.created_us,
+        }
+    }
+
+    pub fn json<'m>(
+        &self,
+        market: &'m MarketSpec,
+        catalog: &Catalog,
+    ) -> Result<OrderJson<'m>, ApiError> {
+        let quote = asset(catalog, market.quote)?;
+        let executed_quantity = text::lots(self.executed, market);
+        let (price, post_only, quantity, quote_quantity) = match self.kind {
+            OrderKind::Limit { price, lots, post_only } => {
+                (Some(text::price(price, market)), Some(post_only), text::lots(lots, market), None)
+            }
+            OrderKind::MarketByLots { lots } => (None, None, text::lots(lots, market), Some(None)),
+            OrderKind::MarketByQuote { quote: units } => {
+                let asked = text::units(u128::from(units.0), quote);
+                (None, None, executed_quantity.clone(), Some(Some(asked)))
+            }
+        };
+        let is_market = quote_quantity.is_some();
+        Ok(OrderJson {
+            operation: None,
+            order_type: if is_market { "Market" } else { "Limit" },
+            id: self.order.to_string(),
+            client_id: self.client_id,
+            symbol: &market.symbol,
+            side: self.side,
+            time_in_force: self.time_in_force,
+            self_trade_prevention: self.self_trade_prevention,
+            status: self.status,
+            created_at: self.created_us / 1000,
+            executed_quantity,
+            executed_quote_quantity: text::units(u128::from(self.executed_quote.0), quote),
+            quantity,
+            quote_quantity,
+            price,
+            post_only,
+            slippage_tolerance: is_market.then_some(Null),
+            slippage_tolerance_type: is_market.then_some(Null),
+            absent: Absent::default(),
+            fills: None,
+        })
+    }
+}
+
+/// Always `null`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Null;
+
+impl Serialize for Null {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_none()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderJson<'m> {
+    /// `Ok` in the answer of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'static str>,
+    order_type: &'static str,
+    pub id: String,
+    client_id: Option<u32>,
+    symbol: &'m str,
+    side: Side,
+    time_in_force: TimeInForce,
+    self_trade_prevention: SelfTradePrevention,
+    status: Status,
+    created_at: u64,
+    executed_quantity: String,
+    executed_quote_quantity: String,
+    quantity: String,
+    /// Only of market orders; null when by quantity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote_quantity: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slippage_tolerance: Option<Null>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slippage_tolerance_type: Option<Null>,
+    #[serde(flatten)]
+    absent: Absent,
+    /// Our own addition: the taker's trades of this step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fills: Option<Vec<FillJson<'m>>>,
+}
+
+/// Members of features that no order here has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Absent {
+    reduce_only: Null,
+    related_order_id: Null,
+    strategy_id: Null,
+    trigger_price: Null,
+    trigger_quantity: Null,
+    trigger_by: Null,
+    triggered_at: Null,
+    stop_loss_trigger_price: Null,
+    stop_loss_limit_price: Null,
+    stop_loss_trigger_by: Null,
+    take_profit_trigger_price: Null,
+    take_profit_limit_price: Null,
+    take_profit_trigger_by: Null,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FillJson<'m> {
+    price: String,
+    quantity: String,
+    trade_id: u64,
+    fee: String,
+    fee_symbol: &'m str,
+}
+
+/// The taker's side of each trade; its fee is taken from what it received.
+pub fn fills<'m>(
+    trades: &[Trade],
+    market: &MarketSpec,
+    catalog: &'m Catalog,
+) -> Result<Vec<FillJson<'m>>, ApiError> {
+    let fill = |trade: &Trade| {
+        let received = asset(catalog, market.received_asset(trade.taker_side))?;
+        Ok(FillJson {
+            price: text::price(trade.price, market),
+            quantity: text::lots(trade.lots, market),
+            trade_id: trade.id.0,
+            fee: text::units(u128::from(trade.taker_fee.0), received),
+            fee_symbol: &received.symbol,
+        })
+    };
+    trades.iter().map(fill).collect()
+}
+
+/// An asset that a market of the catalog names.
+pub fn asset(catalog: &Catalog, id: protocol::AssetId) -> Result<&AssetSpec, ApiError> {
+    catalog.asset(id).ok_or_else(|| ApiError::bug(format_args!("asset {id} is not listed")))
+}
+
+#[cfg(test)]
+#[path = "order_json_tests.rs"]
+mod tests;

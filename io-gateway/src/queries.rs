@@ -1,0 +1,117 @@
+//! Questions to the engine's replica, which has applied at least every write this gateway has seen.
+
+use std::sync::Arc;
+
+use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Query, Ticker, Window};
+use protocol::{AccountId, MarketId, OpenOrder, Target, keys};
+
+use tokio::time::Instant;
+
+use crate::clock::now_us;
+use crate::error::ApiError;
+use crate::link::EngineLink;
+
+#[derive(Clone)]
+pub struct Queries {
+    link: Arc<EngineLink>,
+}
+
+impl Queries {
+    pub fn new(link: Arc<EngineLink>) -> Self {
+        Queries { link }
+    }
+
+    pub async fn balances(&self, account: AccountId) -> Result<Vec<Balance>, ApiError> {
+        match self.ask(Ask::Balances { account }).await? {
+            AnswerBody::Balances(balances) => Ok(balances),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// One open order of the account; `None` when there is no such.
+    pub async fn order(
+        &self,
+        account: AccountId,
+        market: MarketId,
+        target: Target,
+    ) -> Result<Option<OpenOrder>, ApiError> {
+        match self.ask(Ask::Order { account, market, target }).await? {
+            AnswerBody::Order(order) => Ok(order),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Open orders of the account, of one market or of all.
+    pub async fn open_orders(
+        &self,
+        account: AccountId,
+        market: Option<MarketId>,
+    ) -> Result<Vec<OpenOrder>, ApiError> {
+        match self.ask(Ask::OpenOrders { account, market }).await? {
+            AnswerBody::OpenOrders(orders) => Ok(orders),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub async fn depth(&self, market: MarketId, levels: u32) -> Result<Depth, ApiError> {
+        match self.ask(Ask::Depth { market, levels }).await? {
+            AnswerBody::Depth(depth) => Ok(depth),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Rolling statistics of one market, or of all.
+    pub async fn tickers(
+        &self,
+        market: Option<MarketId>,
+        window: Window,
+    ) -> Result<Vec<Ticker>, ApiError> {
+        match self.ask(Ask::Tickers { market, window }).await? {
+            AnswerBody::Tickers(tickers) => Ok(tickers),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub async fn account_exists(&self, account: AccountId) -> Result<bool, ApiError> {
+        match self.ask(Ask::Account { account }).await? {
+            AnswerBody::Account { exists } => Ok(exists),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<AnswerBody, ApiError> {
+        let patience = self.link.limits().query_timeout;
+        let deadline = Instant::now() + patience;
+        let mut connection = self.link.connection()?;
+        let ticket = self.link.answers.register()?;
+        let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX);
+        let query = Query {
+            id: ticket.number,
+            gateway: self.link.gateway(),
+            epoch: self.link.epoch(),
+            min_sequence: self.link.seen(),
+            deadline_us: now_us().saturating_add(patience_us),
+            ask,
+        };
+        let query = serde_json::to_string(&query).map_err(ApiError::bug)?;
+        let mut push = redis::cmd("LPUSH");
+        push.arg(keys::QUERIES).arg(query);
+        if let Err(error) = push.exec_async(&mut connection).await {
+            self.link.note_failure(&error);
+            let message = "The engine cannot be asked now";
+            return Err(ApiError::maintenance(message).because(error));
+        }
+        let Answer { body, .. } = ticket
+            .reply(deadline)
+            .await
+            .map_err(|_| ApiError::timeout().with_message("The engine did not answer in time"))?;
+        Ok(body)
+    }
+}
+
+fn unexpected(body: &AnswerBody) -> ApiError {
+    match body {
+        AnswerBody::UnknownMarket => ApiError::unknown_market(),
+        other => ApiError::bug(format_args!("an answer to another question: {other:?}")),
+    }
+}

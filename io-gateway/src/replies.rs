@@ -1,0 +1,89 @@
+//! What comes back from the engine: frames that decide on commands, answers to queries.
+
+use protocol::query::Answer;
+use protocol::{Closed, Command, Event, Frame, Outcome, Sequence, Trade};
+
+use crate::link::EngineLink;
+
+/// Begins the JSON text of an answer; a frame begins otherwise.
+const JSON_OBJECT: u8 = b'{';
+
+/// What the engine decided on one command of ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    pub sequence: Sequence,
+    pub command: Command,
+    pub outcome: Outcome,
+    /// The command's own trades, in order.
+    pub trades: Vec<Trade>,
+    /// Orders that left the book without trading.
+    pub closed: Vec<Closed>,
+}
+
+impl From<&Frame<'_>> for Decision {
+    fn from(frame: &Frame<'_>) -> Self {
+        let mut decision = Decision {
+            sequence: frame.header.sequence,
+            command: frame.command,
+            outcome: frame.header.outcome,
+            trades: Vec::new(),
+            closed: Vec::new(),
+        };
+        for event in frame.events() {
+            match event {
+                Event::Trade(trade) => decision.trades.push(trade),
+                Event::Closed(closed) => decision.closed.push(closed),
+            }
+        }
+        decision
+    }
+}
+
+/// Hands one message to whoever in this life of the process waits for it.
+pub(crate) fn dispatch(link: &EngineLink, payload: &[u8]) {
+    if payload.first() == Some(&JSON_OBJECT) {
+        return match serde_json::from_slice::<Answer>(payload) {
+            Ok(answer) if answer.epoch != link.epoch() => unmatched("epoch"),
+            Ok(answer) => {
+                if !link.answers.resolve(answer.id, answer) {
+                    unmatched("answer");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "an answer of the engine cannot be read");
+                unmatched("unreadable");
+            }
+        };
+    }
+    let mut rest = payload;
+    while !rest.is_empty() {
+        match Frame::split_from(rest) {
+            Ok((frame, after)) => {
+                decided(link, &frame);
+                rest = after;
+            }
+            Err(error) => {
+                tracing::error!(%error, bytes = rest.len(), "a frame of the engine cannot be read");
+                return unmatched("unreadable");
+            }
+        }
+    }
+}
+
+fn decided(link: &EngineLink, frame: &Frame<'_>) {
+    let origin = frame.command.origin;
+    // Even a frame of an earlier life is a write that a client of ours may want to read.
+    if frame.is_effective() {
+        link.note_seen(frame.header.sequence);
+    }
+    if origin.gateway != link.gateway() || origin.epoch != link.epoch() {
+        return unmatched("epoch");
+    }
+    if !link.decisions.resolve(origin.sequence, Decision::from(frame)) {
+        unmatched("decision");
+    }
+}
+
+fn unmatched(kind: &'static str) {
+    metrics::counter!("gateway_replies_unmatched_total", "kind" => kind).increment(1);
+}

@@ -1,0 +1,151 @@
+//! What an account has and what it pays.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+use protocol::{AccountId, Catalog, FeeRate, text};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::json;
+use crate::app::{App, SharedApp};
+use crate::auth::Instruction;
+use crate::body::BoundedBody;
+use crate::error::ApiError;
+use crate::order_json::asset;
+use crate::parameters::Parameters;
+
+pub fn routes() -> Router<SharedApp> {
+    Router::new()
+        .route("/api/v1/capital", get(capital))
+        .route("/api/v1/account", get(account).patch(update_account))
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct BalanceJson {
+    available: String,
+    locked: String,
+    staked: &'static str,
+}
+
+async fn capital(
+    State(app): State<SharedApp>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let query = query.unwrap_or_default();
+    let parameters = [Parameters::from_query(&query)?];
+    let account = app.signed(&headers, Instruction::BalanceQuery, &parameters).await?;
+    json(&capital_json(&app, account).await?)
+}
+
+/// By asset, every one the account ever held.
+pub(super) async fn capital_json(
+    app: &App,
+    account: AccountId,
+) -> Result<BTreeMap<&str, BalanceJson>, ApiError> {
+    let mut capital = BTreeMap::new();
+    for balance in app.queries.balances(account).await? {
+        let asset = asset(&app.catalog, balance.asset)?;
+        let units = |units: protocol::Units| text::units(u128::from(units.0), asset);
+        let json = BalanceJson {
+            available: units(balance.available),
+            locked: units(balance.locked),
+            staked: "0",
+        };
+        capital.insert(asset.symbol.as_str(), json);
+    }
+    Ok(capital)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountJson {
+    auto_borrow_settlements: bool,
+    auto_lend: bool,
+    auto_realize_pnl: bool,
+    auto_repay_borrows: bool,
+    borrow_limit: &'static str,
+    futures_maker_fee: &'static str,
+    futures_taker_fee: &'static str,
+    leverage_limit: &'static str,
+    limit_orders: usize,
+    liquidating: bool,
+    position_limit: &'static str,
+    spot_maker_fee: String,
+    spot_taker_fee: String,
+    trigger_orders: usize,
+}
+
+async fn account(
+    State(app): State<SharedApp>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let query = query.unwrap_or_default();
+    let parameters = [Parameters::from_query(&query)?];
+    let account = app.signed(&headers, Instruction::AccountQuery, &parameters).await?;
+    let orders = app.queries.open_orders(account, None).await?;
+    json(&AccountJson {
+        auto_borrow_settlements: false,
+        auto_lend: false,
+        auto_realize_pnl: false,
+        auto_repay_borrows: false,
+        borrow_limit: "0",
+        futures_maker_fee: "0",
+        futures_taker_fee: "0",
+        leverage_limit: "1",
+        limit_orders: orders.len(),
+        liquidating: false,
+        position_limit: "0",
+        spot_maker_fee: highest_fee(&app.catalog, |market| market.maker_fee),
+        spot_taker_fee: highest_fee(&app.catalog, |market| market.taker_fee),
+        trigger_orders: 0,
+    })
+}
+
+/// Basis points. The contract has one figure for all markets: what an account pays at most.
+fn highest_fee(catalog: &Catalog, fee: fn(&protocol::MarketSpec) -> FeeRate) -> String {
+    let highest = catalog.markets().iter().map(|market| fee(market).millionths).max();
+    let mut out = String::new();
+    text::push_trimmed(&mut out, u128::from(highest.unwrap_or(0)), 2);
+    out
+}
+
+/// Margin is not traded here: only its being off can be asked for.
+async fn update_account(
+    State(app): State<SharedApp>,
+    headers: HeaderMap,
+    BoundedBody(body): BoundedBody,
+) -> Result<(), ApiError> {
+    let parameters = [Parameters::from_body(&body)?];
+    app.signed(&headers, Instruction::AccountUpdate, &parameters).await?;
+    for name in ["autoBorrowSettlements", "autoLend", "autoRepayBorrows"] {
+        if parameters[0].flag(name)? == Some(true) {
+            return Err(ApiError::not_implemented(name));
+        }
+    }
+    match parameters[0].decimal("leverageLimit")? {
+        None => Ok(()),
+        Some(Err(error)) => Err(ApiError::field("leverageLimit", error)),
+        Some(Ok(limit)) if limit == Decimal::ONE => Ok(()),
+        Some(Ok(_)) => Err(ApiError::not_implemented("leverageLimit")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn fees_are_told_in_basis_points() {
+        let catalog = fixture::catalog();
+        assert_eq!(highest_fee(&catalog, |market| market.maker_fee), "8");
+        assert_eq!(highest_fee(&catalog, |market| market.taker_fee), "10");
+    }
+}

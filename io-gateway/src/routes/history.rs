@@ -1,0 +1,218 @@
+//! What has happened in a market: public trades and candles, from the database.
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use axum::routing::get;
+use chrono::DateTime;
+use protocol::{AssetSpec, Interval, MarketSpec, text};
+use serde::Serialize;
+
+use super::{json, json_text};
+use crate::admission;
+use crate::app::SharedApp;
+use crate::clock::now_ms;
+use crate::error::ApiError;
+use crate::history::{Candle, PublicTrade};
+use crate::order_json::asset;
+use crate::parameters::Parameters;
+
+const TRADES_DEFAULT: u64 = 100;
+const TRADES_MAX: u64 = 1_000;
+/// Deeper pages would make the database walk too far.
+const OFFSET_MAX: u64 = 1_000_000;
+/// Second 253402300799 is the last of the year 9999.
+const TIME_S_MAX: u64 = 253_402_300_799;
+
+pub fn routes() -> Router<SharedApp> {
+    Router::new()
+        .route("/api/v1/trades", get(trades))
+        .route("/api/v1/trades/history", get(trades))
+        .route("/api/v1/klines", get(klines))
+}
+
+/// A whole number of a query, at most `max`.
+fn at_most(
+    parameters: &Parameters<'_>,
+    name: &str,
+    default: u64,
+    max: u64,
+) -> Result<i64, ApiError> {
+    let value = parameters.unsigned(name)?.unwrap_or(default);
+    let value = Some(value).filter(|value| *value <= max).and_then(|value| value.try_into().ok());
+    value.ok_or_else(|| ApiError::field(name, format_args!("must be at most {max}")))
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TradeJson {
+    id: i64,
+    price: String,
+    quantity: String,
+    quote_quantity: String,
+    timestamp: i64,
+    is_buyer_maker: bool,
+}
+
+async fn trades(
+    State(app): State<SharedApp>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let query = query.unwrap_or_default();
+    let parameters = Parameters::from_query(&query)?;
+    let market = admission::market(&parameters, &app.catalog)?;
+    let limit = at_most(&parameters, "limit", TRADES_DEFAULT, TRADES_MAX)?;
+    let offset = at_most(&parameters, "offset", 0, OFFSET_MAX)?;
+    let quote = asset(&app.catalog, market.quote)?;
+    let trades = app.history.trades(market.id, limit, offset).await?;
+    json(&trades.iter().map(|trade| trade_json(trade, market, quote)).collect::<Vec<_>>())
+}
+
+fn trade_json(trade: &PublicTrade, market: &MarketSpec, quote: &AssetSpec) -> TradeJson {
+    TradeJson {
+        id: trade.id,
+        price: text::price(trade.price, market),
+        quantity: text::lots(trade.lots, market),
+        quote_quantity: text::units(u128::from(trade.quote_units), quote),
+        timestamp: trade.at.timestamp_millis(),
+        is_buyer_maker: trade.is_buyer_maker,
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CandleJson {
+    start: String,
+    end: String,
+    open: String,
+    high: String,
+    low: String,
+    close: String,
+    volume: String,
+    quote_volume: String,
+    trades: String,
+}
+
+/// Prices a candle may be of; spot has only the last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PriceType {
+    Last,
+    Other,
+}
+
+fn price_type(parameters: &Parameters<'_>) -> Result<PriceType, ApiError> {
+    let name = parameters.text("priceType")?.unwrap_or("Last");
+    match name.to_ascii_lowercase().as_str() {
+        "last" => Ok(PriceType::Last),
+        "index" | "mark" => Ok(PriceType::Other),
+        _ => Err(ApiError::field("priceType", "must be one of Last, Index, Mark")),
+    }
+}
+
+async fn klines(
+    State(app): State<SharedApp>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let query = query.unwrap_or_default();
+    let parameters = Parameters::from_query(&query)?;
+    let market = admission::market(&parameters, &app.catalog)?;
+    let interval = parameters.required_text("interval")?;
+    let interval = Interval::from_name(interval).ok_or_else(|| {
+        let names = Interval::ALL.map(Interval::name).join(", ");
+        ApiError::field("interval", format_args!("must be one of {names}"))
+    })?;
+    parameters.unsigned("startTime")?.ok_or_else(|| ApiError::missing("startTime"))?;
+    let from = at_most(&parameters, "startTime", 0, TIME_S_MAX)?;
+    let to = at_most(&parameters, "endTime", now_ms() / 1000, TIME_S_MAX)?;
+    let price_type = price_type(&parameters)?;
+    if to < from || price_type == PriceType::Other {
+        return Ok(json_text("[]".to_owned()));
+    }
+    let quote = asset(&app.catalog, market.quote)?;
+    let candles = app.history.candles(market.id, interval, from, to).await?;
+    let rows = candles.iter().map(|candle| candle_json(candle, interval, market, quote));
+    json(&rows.collect::<Vec<_>>())
+}
+
+fn candle_json(
+    candle: &Candle,
+    interval: Interval,
+    market: &MarketSpec,
+    quote: &AssetSpec,
+) -> CandleJson {
+    let mut volume = String::new();
+    let lots = candle.lots.saturating_mul(u128::from(market.step.mantissa));
+    text::push_padded(&mut volume, lots, market.step.scale);
+    CandleJson {
+        start: spaced(candle.open_time_s),
+        end: spaced(interval.next_start(candle.open_time_s)),
+        open: text::price(candle.open, market),
+        high: text::price(candle.high, market),
+        low: text::price(candle.low, market),
+        close: text::price(candle.close, market),
+        volume,
+        quote_volume: text::units(candle.quote_units, quote),
+        trades: candle.trades.to_string(),
+    }
+}
+
+/// `2025-01-01 00:00:00`, in UTC.
+fn spaced(time_s: i64) -> String {
+    let time = DateTime::from_timestamp(time_s, 0).unwrap_or(DateTime::UNIX_EPOCH);
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use protocol::{Lots, Price};
+
+    #[test]
+    fn a_candle_is_text_and_ends_where_the_next_begins() {
+        let catalog = fixture::catalog();
+        let (market, quote) = (&catalog.markets()[0], &catalog.assets()[0]);
+        let price = |ticks| Price::from_ticks(ticks).unwrap();
+        let candle = Candle {
+            open_time_s: 1_735_689_600,
+            open: price(2000),
+            high: price(2050),
+            low: price(1990),
+            close: price(2010),
+            lots: 150,
+            quote_units: 30_150_000,
+            trades: 3,
+        };
+        let json = candle_json(&candle, Interval::Month1, market, quote);
+        assert_eq!(json.start, "2025-01-01 00:00:00");
+        assert_eq!(json.end, "2025-02-01 00:00:00");
+        assert_eq!((json.open.as_str(), json.low.as_str()), ("20.00", "19.90"));
+        assert_eq!((json.volume.as_str(), json.quote_volume.as_str()), ("1.50", "30.15"));
+        assert_eq!(json.trades, "3");
+    }
+
+    #[test]
+    fn a_trade_tells_who_was_first() {
+        let catalog = fixture::catalog();
+        let trade = PublicTrade {
+            id: 5,
+            at: DateTime::from_timestamp_micros(1_735_689_600_123_456).unwrap(),
+            price: Price::from_ticks(2050).unwrap(),
+            lots: Lots(125),
+            quote_units: 25_625_000,
+            is_buyer_maker: true,
+        };
+        let json = trade_json(&trade, &catalog.markets()[0], &catalog.assets()[0]);
+        assert_eq!(
+            serde_json::to_string(&json).unwrap(),
+            r#"{"id":5,"price":"20.50","quantity":"1.25","quoteQuantity":"25.625","timestamp":1735689600123,"isBuyerMaker":true}"#
+        );
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let query = Parameters::from_query("limit=1001").unwrap();
+        assert!(at_most(&query, "limit", 100, 1000).unwrap_err().message.starts_with("limit"));
+        assert_eq!(at_most(&query, "offset", 7, 1000), Ok(7));
+    }
+}

@@ -1,0 +1,39 @@
+//! The web client: its files, and where it finds the streams.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tower::{Service, ServiceExt};
+use tower_http::services::ServeDir;
+
+use super::json;
+use crate::app::SharedApp;
+use crate::error::ApiError;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WebConfig<'a> {
+    ws_url: Option<&'a str>,
+}
+
+pub async fn config(State(app): State<SharedApp>) -> Result<Response, ApiError> {
+    json(&WebConfig { ws_url: app.ws_url.as_deref() })
+}
+
+/// The folder's files, index.html at `/`; what is not there answers as any unknown path does.
+pub fn files(
+    dir: &Path,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + use<> {
+    let files = ServeDir::new(dir);
+    ServiceExt::<Request>::map_response(files, |response: axum::http::Response<_>| {
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            return ApiError::not_found().into_response();
+        }
+        response.map(Body::new)
+    })
+}
