@@ -1,0 +1,61 @@
+//! The command line of `cargo xtask`.
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use crate::operate::{self, StartArgs, StatusArgs};
+use crate::order::{self, OrderArgs};
+use crate::up::{self, UpArgs};
+use crate::{interrupt, suite};
+
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about = "Runs the exchange")]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Install what is missing, build, start the whole exchange on this machine.
+    Up(UpArgs),
+    /// Drain and stop it.
+    Down,
+    /// Show each process. Exit 0: all of them are ready.
+    Status(StatusArgs),
+    /// Start one dead process again, with the settings it had.
+    Start(StartArgs),
+    /// Place one signed order on it.
+    Order(OrderArgs),
+    /// Install what is missing, run every check and every test.
+    Test,
+    /// Format, lints and structure only.
+    Check,
+}
+
+pub fn run(cli: &Cli) -> Result<()> {
+    interrupt::watch()?;
+    match &cli.verb {
+        Verb::Up(args) => up::up(args),
+        Verb::Down => operate::down(),
+        Verb::Status(args) => operate::status(args),
+        Verb::Start(args) => operate::start(args),
+        Verb::Order(args) => order::order(args),
+        Verb::Test => suite::test(),
+        Verb::Check => suite::check(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        assert!(Cli::try_parse_from(["xtask", "up", "--detach", "--no-mm", "--fresh"]).is_ok());
+        assert!(Cli::try_parse_from(["xtask", "start"]).is_err());
+    }
+}
