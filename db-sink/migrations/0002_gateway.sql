@@ -23,7 +23,8 @@ CREATE TABLE api_keys (
 CREATE INDEX api_keys_changed ON api_keys (changed_at);
 CREATE INDEX api_keys_account ON api_keys (account_id);
 
--- Every call of the administration. Written before the call does anything; the status when it is done,
+-- Every call of the administration. Written before the call does anything; the status when it is
+-- done,
 -- NULL if the gateway ended meanwhile.
 CREATE TABLE admin_audit (
     id     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
