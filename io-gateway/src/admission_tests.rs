@@ -14,7 +14,8 @@ fn admit(body: &str) -> Result<Place, ApiError> {
 /// A limit order with some members replaced or added.
 fn limit_with(members: &str) -> Result<Place, ApiError> {
     let mut order = serde_json::json!({
-        "symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "price": "20.5", "quantity": "1.25"
+        "symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit",
+        "price": "20.5", "quantity": "1.25",
     });
     let changes: serde_json::Value = serde_json::from_str(members).unwrap();
     for (name, value) in changes.as_object().unwrap() {

@@ -61,7 +61,7 @@ impl Audit {
             .execute(&self.pool)
             .await;
         if let Err(error) = written {
-            tracing::error!(%error, entry = entry.0, status, "the end of a call is not in the audit");
+            tracing::error!(%error, entry = entry.0, status, "a call has no end in the audit");
         }
     }
 

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// A body too long is read on this far and for this long, so that its sender sees the answer and not
-/// a broken connection.
+/// A body too long is read on this far and for this long, so that its sender sees the answer and
+/// not a broken connection.
 const SPILL_BYTES_MAX: usize = 8 * 1024 * 1024;
 const SPILL_MAX: Duration = Duration::from_secs(2);
 

@@ -1,7 +1,7 @@
-//! What can go wrong: `GatewayError` ends or never starts the process, `ApiError` answers a request.
+//! What can go wrong: `GatewayError` keeps the process from running, `ApiError` answers a request.
 //!
-//! An `ApiError` is two texts: a stable public code with a message, and the cause, which only the log
-//! sees.
+//! An `ApiError` is two texts: a stable public code with a message, and the cause, which only the
+//! log sees.
 
 use std::borrow::Cow;
 use std::fmt::Display;

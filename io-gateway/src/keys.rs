@@ -1,7 +1,7 @@
 //! API keys: PostgreSQL owns them, a copy in memory answers.
 //!
-//! The copy is filled at start, follows changes every second, and is asked first; so trading goes on
-//! when the database is away, and only keys never seen before have to wait for it.
+//! The copy is filled at start, follows changes every second, and is asked first; so trading goes
+//! on when the database is away, and only keys never seen before have to wait for it.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};

@@ -1,5 +1,5 @@
-//! The gateway's end of the line to the engine, over Redis: two connections and what is known of the
-//! engine's health.
+//! The gateway's end of the line to the engine, over Redis: two connections and what is known of
+//! the engine's health.
 //!
 //! ```text
 //! submission, queries ─▶ commands connection ─▶ orders:{M}, queries

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -59,6 +60,8 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let stopping = token.clone();
     stop::on_signal(move || stopping.cancel()).context("signals")?;
     let listener = server::listen(config.listen).await?;
+    // Two lives within one second would name their commands alike.
+    tokio::time::sleep(Duration::from_millis(1000 - clock::now_ms() % 1000)).await;
     let address = listener.local_addr().context("the listening address")?;
     let router = routes::router(Arc::clone(&app), config.web_dir.as_deref());
     tracing::info!(%address, gateway = %config.gateway, epoch, "serving REST");

@@ -49,7 +49,7 @@ pub struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    /// Of a GET. A flag is read without regard to case, as two clients write `True` and sign `true`.
+    /// Of a GET. A flag is read without regard to case: two clients write `True` and sign `true`.
     pub fn from_query(query: &'a str) -> Result<Self, ApiError> {
         let mut pairs = Vec::new();
         for (name, text) in form_urlencoded::parse(query.as_bytes()) {
@@ -148,8 +148,8 @@ impl<'a> Parameters<'a> {
             .ok_or_else(|| ApiError::field(name, "must be a whole number, not negative, in range"))
     }
 
-    /// A decimal as a string or, for clients that send one, as a number in plain notation. The outer
-    /// error is of the value's type, the inner one of the decimal itself.
+    /// A decimal as a string or, for clients that send one, as a number in plain notation. The
+    /// outer error is of the value's type, the inner one of the decimal itself.
     pub fn decimal(&self, name: &str) -> Result<Option<Result<Decimal, DecimalError>>, ApiError> {
         match self.get(name)? {
             None => Ok(None),

@@ -55,8 +55,8 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .layer(cors())
 }
 
-/// Some clients want a base URL that ends with a slash, others one that does not, and users mix them
-/// up: `//api/v1/time` is `/api/v1/time`.
+/// Some clients want a base URL that ends with a slash, others one that does not, and users mix
+/// them up: `//api/v1/time` is `/api/v1/time`.
 pub fn single_slash<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
     let path = request.uri().path();
     if path.starts_with("//") {

@@ -1,6 +1,12 @@
 //! The pinned bytes of every command, event and frame. A change here is a change of the journal's
 //! format: it needs a new version, not new bytes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at what it did not expect"
+)]
+
 use protocol::*;
 
 const GOLDEN: &str = include_str!("../golden/records.txt");

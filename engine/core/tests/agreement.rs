@@ -1,5 +1,11 @@
 //! The real engine answers to the naive one, frame by frame and cell by cell.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at what it did not expect"
+)]
+
 mod naive;
 
 use std::sync::Arc;

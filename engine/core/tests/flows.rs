@@ -1,6 +1,12 @@
 //! The book reproduces every order flow: trade by trade against the reference book, and the
 //! published digests at the end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at what it did not expect"
+)]
+
 use engine_core::book::Book;
 use engine_core::matching::{Step, Taker, Wants, cross};
 use orderflow::digest::Fnv;

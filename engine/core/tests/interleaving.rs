@@ -1,6 +1,12 @@
 //! Shards that run side by side on shared balances leave a sequence whose every prefix is a
 //! consistent state: no balance below zero, and the end equals the ledger.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at what it did not expect"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

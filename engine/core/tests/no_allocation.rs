@@ -1,6 +1,12 @@
 //! After its start a shard allocates nothing: orders, trades, cancels and refusals run in memory
 //! that was reserved.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at what it did not expect"
+)]
+
 use std::sync::Arc;
 
 use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
@@ -31,10 +37,10 @@ fn market() -> MarketSpec {
 fn command(rng: &mut Rng, at: u64) -> Command {
     let account = AccountId::new(1 + rng.below(u64::from(ACCOUNTS)) as u32).unwrap();
     let market = MarketId(1);
-    let client_id = Some(ClientId(rng.below(50) as u32));
+    let client_id = ClientId(rng.below(50) as u32);
     let action = match rng.below(100) {
         0 => Action::CancelAll { market, account },
-        1..40 => Action::Cancel { market, account, target: Target::Client(client_id.unwrap()) },
+        1..40 => Action::Cancel { market, account, target: Target::Client(client_id) },
         40..45 => Action::Place(Place {
             market,
             account,
@@ -57,7 +63,7 @@ fn command(rng: &mut Rng, at: u64) -> Command {
             },
             time_in_force: TimeInForce::GoodTillCancelled,
             self_trade_prevention: SelfTradePrevention::RejectTaker,
-            client_id,
+            client_id: Some(client_id),
             valid_until_us: 0,
         }),
     };

@@ -205,7 +205,10 @@ mod tests {
         let json = trade_json(&trade, &catalog.markets()[0], &catalog.assets()[0]);
         assert_eq!(
             serde_json::to_string(&json).unwrap(),
-            r#"{"id":5,"price":"20.50","quantity":"1.25","quoteQuantity":"25.625","timestamp":1735689600123,"isBuyerMaker":true}"#
+            concat!(
+                r#"{"id":5,"price":"20.50","quantity":"1.25","quoteQuantity":"25.625","#,
+                r#""timestamp":1735689600123,"isBuyerMaker":true}"#
+            )
         );
     }
 

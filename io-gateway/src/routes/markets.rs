@@ -327,7 +327,11 @@ mod tests {
             time_us: 1_767_225_600_000_001,
         };
         let json = depth_json(&depth, &catalog.markets()[0]);
-        let expected = r#"{"asks":[["20.01","0.01"],["20.02","2.00"]],"bids":[["19.99","0.10"],["20.00","0.05"]],"lastUpdateId":"9","timestamp":1767225600000001}"#;
+        let expected = concat!(
+            r#"{"asks":[["20.01","0.01"],["20.02","2.00"]],"#,
+            r#""bids":[["19.99","0.10"],["20.00","0.05"]],"#,
+            r#""lastUpdateId":"9","timestamp":1767225600000001}"#
+        );
         assert_eq!(json, expected);
     }
 

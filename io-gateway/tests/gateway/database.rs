@@ -1,4 +1,4 @@
-//! What the gateway keeps in and reads from PostgreSQL, on a private server with the real migrations.
+//! What the gateway keeps in and reads from PostgreSQL, with the real migrations.
 
 use ed25519_dalek::SigningKey;
 use io_gateway::audit::Audit;
@@ -78,8 +78,8 @@ async fn trades_and_candles_are_read_as_written(postgres: &PrivatePostgres) {
 
     for minute in ["00", "01", "02"] {
         let row = format!(
-            "INSERT INTO klines VALUES (1, 1, '2026-01-01 00:{minute}:00Z', 1, 2, 2050, 2060, 2040, \
-             2045, 340282366920938463463374607431, 5, 2)"
+            "INSERT INTO klines VALUES (1, 1, '2026-01-01 00:{minute}:00Z', 1, 2, 2050, 2060, \
+             2040, 2045, 340282366920938463463374607431, 5, 2)"
         );
         postgres.execute(&row).await;
     }

@@ -1,6 +1,6 @@
 //! A private Redis and, behind it, an engine of a few rules: enough to answer a gateway.
 //!
-//! A bid of 20.00 or more is filled at 20.00; one of 6.66 lots lacks funds; one of 7.77 lots is never
+//! A bid of 20.00 or more is filled at 20.00; an order for 6.66 lacks funds; one for 7.77 is never
 //! answered; anything else rests. The replica knows one open order of every account.
 
 use std::net::TcpListener;

@@ -175,7 +175,8 @@ impl Stand {
 
     async fn place(&self, price: &str, quantity: &str) -> (u16, Value) {
         let body = format!(
-            r#"{{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit","price":"{price}","quantity":"{quantity}"}}"#
+            r#"{{"symbol":"SOL_USDC","side":"Bid","orderType":"Limit",
+                "price":"{price}","quantity":"{quantity}"}}"#
         );
         let signed =
             format!("orderType=Limit&price={price}&quantity={quantity}&side=Bid&symbol=SOL_USDC");
@@ -239,7 +240,8 @@ async fn a_batch_answers_each_order_in_its_place() {
     let mut pairs = Vec::new();
     for (symbol, price) in orders {
         rows.push(format!(
-            r#"{{"symbol":"{symbol}","side":"Bid","orderType":"Limit","price":"{price}","quantity":"1"}}"#
+            r#"{{"symbol":"{symbol}","side":"Bid","orderType":"Limit",
+                "price":"{price}","quantity":"1"}}"#
         ));
         pairs.push(format!("orderType=Limit&price={price}&quantity=1&side=Bid&symbol={symbol}"));
     }

@@ -77,8 +77,8 @@ impl PrivatePostgres {
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
-        // runuser passes SIGTERM on, which asks PostgreSQL to wait for its clients; SIGQUIT does not,
-        // but needs the server's own process.
+        // runuser passes SIGTERM on, which asks PostgreSQL to wait for its clients; SIGQUIT does
+        // not, but needs the server's own process.
         let pid = std::fs::read_to_string(self.folder.join("postmaster.pid")).unwrap_or_default();
         if let Some(pid) = pid.lines().next() {
             Command::new("kill").args(["-QUIT", pid]).status().unwrap();
