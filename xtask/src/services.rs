@@ -71,7 +71,7 @@ impl Settings {
         places: &Places,
         ports: &mut Ports,
     ) -> Result<ProcessSpec> {
-        let mut args = vec!["--listen", address(&urls.rest)];
+        let mut args = vec!["--listen", address(&urls.rest), "--ws-url", &urls.ws];
         let web_dir = self.web_dir.as_ref().map(|folder| folder.display().to_string());
         if let Some(web_dir) = &web_dir {
             args.extend(["--web-dir", web_dir]);
@@ -183,6 +183,7 @@ mod tests {
         let gateway = settings.io_gateway(&urls, &places, &mut ports).unwrap();
         assert_eq!(names(&gateway), "DATABASE_URL EXCHANGE_ADMIN_TOKEN REDIS_URL");
         assert!(gateway.args.contains(&address(&urls.rest).to_owned()));
+        assert!(gateway.args.contains(&urls.ws), "the page learns there where the streams are");
         assert!(!gateway.args.contains(&"secret".to_owned()), "a flag is seen by all users");
         let fanout = settings.ws_fanout(&urls, &places, &mut ports).unwrap();
         assert_eq!(names(&fanout), "REDIS_URL");

@@ -219,7 +219,7 @@ fn next_steps(stack: &Stack) -> Result<String> {
         r#"
 Look at the book:
   curl -s '{rest}/api/v1/depth?symbol=SOL_USDC'
-Place a first order, signed as alice, and one of bob's that takes it:
+Rest an order, signed as alice, then one of bob's that takes the best offers there are:
   cargo xtask order --account alice --symbol SOL_USDC --side Ask --price 250 --quantity 1
   cargo xtask order --account bob --symbol SOL_USDC --side Bid --price 250 --quantity 1
 The same with ccxt (pip install ccxt):
