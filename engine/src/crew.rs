@@ -43,6 +43,9 @@ impl Drop for Notice {
     }
 }
 
+/// Ends of threads that are told and not yet heard.
+const REPORTS_MAX: usize = 64;
+
 impl Default for Crew {
     fn default() -> Self {
         Crew::new()
@@ -51,8 +54,8 @@ impl Default for Crew {
 
 impl Crew {
     pub fn new() -> Crew {
-        // Bounded by the number of threads, each of which reports once.
-        let (sender, exits) = channel::unbounded();
+        // Each thread reports once, as its last act: when there is no room, it waits for its turn.
+        let (sender, exits) = channel::bounded(REPORTS_MAX);
         Crew { running: BTreeSet::new(), sender, exits }
     }
 

@@ -172,7 +172,11 @@ fn pinned_bytes_decode_to_what_they_were() {
 
 proptest::proptest! {
     #[test]
-    fn no_bytes_make_decoding_panic(mut bytes in proptest::collection::vec(0u8.., 0..400), kind in 0u8..9, frame: bool) {
+    fn no_bytes_make_decoding_panic(
+        mut bytes in proptest::collection::vec(0u8.., 0..400),
+        kind in 0u8..9,
+        frame: bool,
+    ) {
         if let [first, version, ..] = bytes.as_mut_slice() {
             *first = if frame { protocol::frame::FRAME } else { kind };
             *version = 1;
@@ -187,7 +191,11 @@ proptest::proptest! {
     }
 
     #[test]
-    fn a_command_with_noise_decodes_to_itself_or_not_at_all(at in 0usize..64, noise: u8, which in 0usize..9) {
+    fn a_command_with_noise_decodes_to_itself_or_not_at_all(
+        at in 0usize..64,
+        noise: u8,
+        which in 0usize..9,
+    ) {
         let mut record = commands()[which].1.encode();
         record[at] ^= noise;
         if let Ok(command) = Command::decode(&record) {

@@ -64,7 +64,12 @@ fn market() -> impl Strategy<Value = MarketId> {
 }
 
 fn price() -> impl Strategy<Value = Price> {
-    let ticks = prop_oneof![30 => 95u64..106, 1 => 1u64..4, 1 => Just(1 << 35), 1 => Just(1 << 36 >> 1 | 1)];
+    let ticks = prop_oneof![
+        30 => 95u64..106,
+        1 => 1u64..4,
+        1 => Just(1 << 35),
+        1 => Just((1 << 35) + 1),
+    ];
     ticks.prop_map(|ticks| Price::from_ticks(ticks).unwrap())
 }
 
