@@ -238,6 +238,10 @@ impl IntoResponse for ApiError {
         if turned_away {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S);
         }
+        // The rest of the request may still be on its way, and nobody will read it.
+        if [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&self.status) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }

@@ -12,7 +12,7 @@ use ed25519_dalek::VerifyingKey;
 use protocol::AccountId;
 use sqlx::{PgPool, Row};
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::auth::{self, PublicKey};
 use crate::error::{ApiError, Code};
@@ -24,6 +24,8 @@ const PAGE_ROWS_MAX: i64 = 5_000;
 const OVERLAP: TimeDelta = TimeDelta::seconds(5);
 /// Look-ups of unknown keys at a time: a flood of them must not take every connection.
 const LOOKUPS_MAX: usize = 3;
+/// How long one more look-up waits for its turn before it is turned away.
+const LOOKUP_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A key that may sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl KeyCache {
         if let Some(key) = self.cached(public_key) {
             return Ok(key);
         }
-        let Ok(_permit) = self.lookups.try_acquire() else {
+        let Ok(Ok(_permit)) = timeout(LOOKUP_WAIT_MAX, self.lookups.acquire()).await else {
             return Err(ApiError::maintenance("This key cannot be looked up now"));
         };
         metrics::counter!("gateway_key_lookups_total").increment(1);

@@ -88,6 +88,8 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(app.http.header_read_max)
         .max_header_size(HEADER_BYTES_MAX)
+        // Who sends no more may still wait; and a whole request counts, whoever waits for it.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let connection = watcher.watch(connection);
     tokio::spawn(async move {
