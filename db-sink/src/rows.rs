@@ -227,29 +227,10 @@ impl Rows {
 mod tests {
     use super::*;
     use protocol::{
-        AccountId, AssetId, ClientId, Closed, ClosedReason, Command, FeeRate, FrameHeader,
-        FrameWriter, GatewayId, Increment, OrderKind, Origin, Price, SelfTradePrevention, Sequence,
-        StreamCursor, TimeInForce, TradeId, TransferId, Units,
+        AccountId, AssetId, ClientId, Closed, ClosedReason, Command, FrameHeader, FrameWriter,
+        GatewayId, OrderKind, Origin, Price, SelfTradePrevention, Sequence, StreamCursor,
+        TimeInForce, TradeId, TransferId, Units, fixture,
     };
-
-    fn market() -> MarketSpec {
-        MarketSpec {
-            id: MarketId(1),
-            symbol: "SOL_USDC".to_owned(),
-            base: AssetId(2),
-            quote: AssetId(1),
-            tick: Increment { mantissa: 1, scale: 2 },
-            step: Increment { mantissa: 1, scale: 2 },
-            base_units_per_lot: 10_000_000,
-            quote_units_per_tick_lot: 100,
-            price_min: Price::from_ticks(1).unwrap(),
-            price_max: Price::from_ticks(Price::TICKS_MAX).unwrap(),
-            lots_min: Lots(1),
-            lots_max: Lots(u64::from(u32::MAX)),
-            maker_fee: FeeRate { millionths: 800 },
-            taker_fee: FeeRate { millionths: 1000 },
-        }
-    }
 
     fn rows(action: Action, outcome: Outcome, events: &[Event]) -> Result<Rows, RowError> {
         let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
@@ -266,7 +247,7 @@ mod tests {
         let bytes = writer.finish(&header, &command).concat();
         let mut rows = Rows::default();
         let is_accounts = command.market() == MarketId::ACCOUNTS;
-        let market = market();
+        let market = fixture::market();
         rows.append(&Frame::parse(&bytes).unwrap(), Some(&market).filter(|_| !is_accounts))?;
         Ok(rows)
     }

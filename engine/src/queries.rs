@@ -137,64 +137,20 @@ fn count_dropped(reason: &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-    use std::process::{Child, Command, Stdio};
-    use std::time::Instant;
-
     use crossbeam::channel::bounded;
     use protocol::query::Ask;
     use protocol::{AccountId, GatewayId, Sequence};
+    use xtask::private_servers::Server;
 
     use super::*;
 
     const NOW_US: u64 = 1_000;
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A Redis of the test's own, on a socket in a folder of its own.
-    struct PrivateRedis {
-        process: Child,
-        folder: PathBuf,
-    }
-
-    impl PrivateRedis {
-        fn start(folder: &Path) -> Self {
-            std::fs::create_dir_all(folder).unwrap();
-            let process = Command::new("redis-server")
-                .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock", "--dir"])
-                .arg(folder)
-                .current_dir(folder)
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            PrivateRedis { process, folder: folder.to_owned() }
-        }
-
-        fn url(folder: &Path) -> String {
-            format!("redis+unix://{}", folder.join("redis.sock").display())
-        }
-
-        fn push(&self, json: &[u8]) {
-            let until = Instant::now() + PATIENCE;
-            loop {
-                let mut command = redis::cmd("LPUSH");
-                command.arg(keys::QUERIES).arg(json);
-                let pushed = connect(&Self::url(&self.folder))
-                    .and_then(|mut connection| command.query::<()>(&mut connection));
-                match pushed {
-                    Ok(()) => return,
-                    Err(error) => assert!(Instant::now() < until, "redis does not start: {error}"),
-                }
-                thread::sleep(Duration::from_millis(10));
-            }
-        }
-    }
-
-    impl Drop for PrivateRedis {
-        fn drop(&mut self) {
-            self.process.kill().unwrap();
-            self.process.wait().unwrap();
-            std::fs::remove_dir_all(&self.folder).unwrap();
-        }
+    fn push(redis: &Server, json: &[u8]) {
+        let mut push = redis::cmd("LPUSH");
+        push.arg(keys::QUERIES).arg(json);
+        push.exec(&mut connect(&redis.url).unwrap()).unwrap();
     }
 
     fn query(id: u64, deadline_us: u64) -> Query {
@@ -210,23 +166,25 @@ mod tests {
 
     #[test]
     fn questions_arrive_in_order_without_the_unreadable_and_the_late() {
-        let folder = std::env::temp_dir().join(format!("queries-{}", std::process::id()));
-        let settings = QueriesSettings { redis_url: PrivateRedis::url(&folder), now_us: || NOW_US };
+        let mut redis = Server::redis("engine-queries").unwrap();
+        redis.kill().unwrap();
+        let settings = QueriesSettings { redis_url: redis.url.clone(), now_us: || NOW_US };
         let stop = AtomicBool::new(false);
         let (sender, queries) = bounded(4);
         thread::scope(|scope| {
             // Redis is not there yet, and later goes away for a moment.
             let thread = scope.spawn(|| run(&settings, &sender, &stop));
             for round in [1, 2] {
-                let redis = PrivateRedis::start(&folder);
-                redis.push(b"no json");
-                redis.push(&serde_json::to_vec(&query(round * 10, NOW_US - 1)).unwrap());
-                redis.push(&serde_json::to_vec(&query(round * 10 + 1, NOW_US)).unwrap());
-                redis.push(&serde_json::to_vec(&query(round * 10 + 2, NOW_US)).unwrap());
+                redis.restart().unwrap();
+                push(&redis, b"no json");
+                push(&redis, &serde_json::to_vec(&query(round * 10, NOW_US - 1)).unwrap());
+                push(&redis, &serde_json::to_vec(&query(round * 10 + 1, NOW_US)).unwrap());
+                push(&redis, &serde_json::to_vec(&query(round * 10 + 2, NOW_US)).unwrap());
                 for expected in [1, 2] {
                     let found = queries.recv_timeout(PATIENCE).unwrap();
                     assert_eq!(found.id, round * 10 + expected);
                 }
+                redis.kill().unwrap();
             }
             stop.store(true, Ordering::Relaxed);
             thread.join().unwrap();

@@ -5,10 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command as Process, Stdio};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,6 +15,7 @@ use engine::counters::Counters;
 use engine::error::EngineError;
 use engine::pipeline::{self, Conditions};
 use engine::stop::Stop;
+use protocol::fixture::LISTING_TOML;
 use protocol::{
     AccountId, Action, AssetId, Command, Event, Frame, GatewayId, Lots, MarketId, OrderKind,
     Origin, Outcome, Place, Price, Refusal, SelfTradePrevention, Sequence, Side, Target,
@@ -25,6 +23,8 @@ use protocol::{
 };
 use redis::{Client, Connection};
 use service::{ExchangeFile, Ops};
+use xtask::private_servers::Server;
+use xtask::scratch::Scratch;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const GATEWAY: GatewayId = GatewayId(7);
@@ -46,66 +46,26 @@ outbound_ring_records = 4
 segment_mib = 1
 accounts_max = 1000
 orders_per_market_max = 2000
-[[assets]]
-id = 1
-symbol = "USDC"
-display_name = "USD Coin"
-blockchain = "Solana"
-decimals = 6
-[[assets]]
-id = 2
-symbol = "SOL"
-display_name = "Solana"
-blockchain = "Solana"
-decimals = 9
-[[assets]]
-id = 3
-symbol = "BTC"
-display_name = "Bitcoin"
-blockchain = "Bitcoin"
-decimals = 8
-[[markets]]
-id = 1
-base = "SOL"
-quote = "USDC"
-tick_size = "0.01"
-step_size = "0.01"
-maker_fee_bps = "0"
-taker_fee_bps = "0"
-[[markets]]
-id = 2
-base = "BTC"
-quote = "USDC"
-tick_size = "0.1"
-step_size = "0.00001"
-maker_fee_bps = "0"
-taker_fee_bps = "0"
 "#;
 
 /// A folder, a Redis, and at times an engine.
 struct World {
-    folder: PathBuf,
-    port: u16,
-    redis: Child,
+    scratch: Scratch,
+    redis: Server,
     gateway_sequence: AtomicU64,
 }
 
 impl World {
     fn new() -> World {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("exchange-engine-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("exchange.toml"), EXCHANGE).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let redis = start_redis(&folder, port);
-        World { folder, port, redis, gateway_sequence: AtomicU64::new(0) }
+        let scratch = Scratch::new("engine").unwrap();
+        fs::write(scratch.path().join("exchange.toml"), [EXCHANGE, LISTING_TOML].concat()).unwrap();
+        let redis = Server::redis("engine").unwrap();
+        World { scratch, redis, gateway_sequence: AtomicU64::new(0) }
     }
 
     fn connect(&self) -> Connection {
-        let client = Client::open(format!("redis://127.0.0.1:{}/", self.port)).unwrap();
-        let connection = eventually("redis answers", || client.get_connection().ok());
+        let client = Client::open(self.redis.url.as_str()).unwrap();
+        let connection = client.get_connection().unwrap();
         connection.set_read_timeout(Some(DEADLINE)).unwrap();
         connection
     }
@@ -113,15 +73,17 @@ impl World {
     /// An empty Redis takes the place of the one there was.
     fn replace_redis(&mut self) {
         self.redis.kill().unwrap();
-        self.redis.wait().unwrap();
-        self.redis = start_redis(&self.folder, self.port);
+        fs::remove_dir_all(self.redis.data()).unwrap();
+        fs::create_dir(self.redis.data()).unwrap();
+        self.redis.restart().unwrap();
     }
 
     fn engine(&self) -> Running {
-        let file = ExchangeFile::load(&self.folder.join("exchange.toml")).unwrap();
-        let overrides = Overrides { data_dir: Some(self.folder.join("data")), ops_listen: None };
+        let folder = self.scratch.path();
+        let file = ExchangeFile::load(&folder.join("exchange.toml")).unwrap();
+        let overrides = Overrides { data_dir: Some(folder.join("data")), ops_listen: None };
         let mut config = Config::of(&file, overrides, 2).unwrap();
-        config.redis_url = format!("redis://127.0.0.1:{}/", self.port);
+        config.redis_url.clone_from(&self.redis.url);
         let counters = Arc::new(Counters::new(config.ingress_threads, config.shards));
         let stop = Stop::default();
         let wish = stop.clone();
@@ -150,14 +112,6 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        self.redis.kill().unwrap();
-        self.redis.wait().unwrap();
-        fs::remove_dir_all(&self.folder).unwrap();
-    }
-}
-
 struct Running {
     stop: Stop,
     thread: JoinHandle<Result<(), EngineError>>,
@@ -168,13 +122,6 @@ impl Running {
         self.stop.wish();
         self.thread.join().unwrap().unwrap();
     }
-}
-
-fn start_redis(folder: &Path, port: u16) -> Child {
-    let mut redis = Process::new("redis-server");
-    redis.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-    redis.args(["--appendonly", "no", "--daemonize", "no"]).current_dir(folder);
-    redis.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// The process has one endpoint, however many engines it tests.

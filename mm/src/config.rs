@@ -234,32 +234,7 @@ pub(crate) fn share_of(ticks: u64, bps: u32) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use protocol::listing;
-    use protocol::listing::RawAsset;
-
-    pub(crate) fn catalog() -> Catalog {
-        let asset = |id, symbol: &str, decimals| RawAsset {
-            id,
-            symbol: symbol.to_owned(),
-            display_name: symbol.to_owned(),
-            blockchain: "Solana".to_owned(),
-            decimals,
-        };
-        let market = listing::RawMarket {
-            id: 1,
-            base: "SOL".to_owned(),
-            quote: "USDC".to_owned(),
-            tick_size: "0.01".to_owned(),
-            step_size: "0.01".to_owned(),
-            min_price: None,
-            max_price: None,
-            min_quantity: None,
-            max_quantity: None,
-            maker_fee_bps: "8".to_owned(),
-            taker_fee_bps: "10".to_owned(),
-        };
-        listing::catalog(&[asset(1, "USDC", 6), asset(2, "SOL", 9)], &[market]).unwrap()
-    }
+    use protocol::fixture::catalog;
 
     pub(crate) fn raw_market() -> RawMarket {
         RawMarket {

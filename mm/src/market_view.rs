@@ -64,7 +64,7 @@ impl MarketView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::catalog;
+    use protocol::fixture::catalog;
 
     #[test]
     fn the_mid_follows_the_book_and_falls_back_to_the_last_price() {

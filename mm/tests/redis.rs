@@ -2,64 +2,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::net::TcpListener;
-use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
 use mm::config::{Config, RawConfig, RawMarket};
 use mm::runner::{Conditions, Runner};
-use protocol::listing::{self, RawAsset};
+use protocol::fixture::catalog;
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Heartbeat, Query};
 use protocol::{
-    Action, AssetId, Catalog, Command, FrameHeader, FrameWriter, GatewayId, MarketId, OrderId,
-    OrderKind, Outcome, Sequence, StreamCursor, TimeInForce, Units, keys,
+    Action, AssetId, Command, FrameHeader, FrameWriter, GatewayId, MarketId, OrderId, OrderKind,
+    Outcome, Sequence, StreamCursor, TimeInForce, Units, keys,
 };
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use service::Ops;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use xtask::private_servers::Server;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
-
-struct PrivateRedis {
-    process: Child,
-    url: String,
-}
-
-impl PrivateRedis {
-    fn start() -> PrivateRedis {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Program::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--appendonly", "no"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        PrivateRedis { process, url: format!("redis://127.0.0.1:{port}/") }
-    }
-
-    async fn connect(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.url.as_str()).unwrap();
-        let start = Instant::now();
-        loop {
-            match client.get_multiplexed_async_connection().await {
-                Ok(connection) => return connection,
-                Err(error) => assert!(start.elapsed() < DEADLINE, "{error}"),
-            }
-            sleep(STEP).await;
-        }
-    }
-}
-
-impl Drop for PrivateRedis {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
 
 /// Rests every order, carries out every cancel, and remembers what it was asked.
 struct Engine {
@@ -157,30 +118,6 @@ impl Engine {
     }
 }
 
-fn catalog() -> Catalog {
-    let asset = |id, symbol: &str, decimals| RawAsset {
-        id,
-        symbol: symbol.to_owned(),
-        display_name: symbol.to_owned(),
-        blockchain: "Solana".to_owned(),
-        decimals,
-    };
-    let market = listing::RawMarket {
-        id: 1,
-        base: "SOL".to_owned(),
-        quote: "USDC".to_owned(),
-        tick_size: "0.01".to_owned(),
-        step_size: "0.01".to_owned(),
-        min_price: None,
-        max_price: None,
-        min_quantity: None,
-        max_quantity: None,
-        maker_fee_bps: "8".to_owned(),
-        taker_fee_bps: "10".to_owned(),
-    };
-    listing::catalog(&[asset(1, "USDC", 6), asset(2, "SOL", 9)], &[market]).unwrap()
-}
-
 fn config() -> Config {
     let market = RawMarket {
         symbol: "SOL_USDC".to_owned(),
@@ -199,8 +136,9 @@ fn config() -> Config {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
-    let redis = PrivateRedis::start();
-    let connection = redis.connect().await;
+    let redis = Server::redis("mm").unwrap();
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut engine =
         Engine { redis: connection, cursor: "0-0".to_owned(), sequence: 0, commands: Vec::new() };
     let ops = Ops::start("127.0.0.1:0".parse().unwrap(), || ()).unwrap();

@@ -27,6 +27,8 @@ pub mod listing;
 pub mod query;
 #[cfg(feature = "json")]
 pub mod stream_json;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 
 pub use catalog::Catalog;
 pub use command::{Action, Command, OrderKind, Place, Target, Transfer};

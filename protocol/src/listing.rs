@@ -252,6 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn the_market_of_tests_is_one_that_can_be_listed() {
+        let market = RawMarket {
+            min_quantity: None,
+            taker_fee_bps: "10".to_owned(),
+            ..raw("SOL", "USDC", "0.01", "0.01")
+        };
+        assert_eq!(catalog(&assets()[..2], &[market]).unwrap(), crate::fixture::catalog());
+    }
+
+    #[test]
     fn notional_must_be_whole() {
         let refused = catalog(&assets(), &[raw("SOL", "BTC", "0.0000001", "0.01")]);
         let market = "SOL_BTC".to_owned();

@@ -202,41 +202,16 @@ fn push_time(out: &mut String, time_s: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{AccountId, AssetId, MarketId, TradeId};
-    use crate::market::{FeeRate, Increment};
+    use crate::fixture::{self, price};
+    use crate::ids::{AccountId, MarketId, TradeId};
     use crate::units::Units;
 
     fn market() -> MarketSpec {
-        MarketSpec {
-            id: MarketId(1),
-            symbol: "SOL_USDC".to_owned(),
-            base: AssetId(2),
-            quote: AssetId(1),
-            tick: Increment { mantissa: 1, scale: 2 },
-            step: Increment { mantissa: 1, scale: 2 },
-            base_units_per_lot: 10_000_000,
-            quote_units_per_tick_lot: 100,
-            price_min: price(1),
-            price_max: price(1_000_000),
-            lots_min: Lots(1),
-            lots_max: Lots(1_000_000),
-            maker_fee: FeeRate { millionths: 800 },
-            taker_fee: FeeRate { millionths: 1000 },
-        }
+        MarketSpec { price_max: price(1_000_000), lots_max: Lots(1_000_000), ..fixture::market() }
     }
 
     fn usdc() -> AssetSpec {
-        AssetSpec {
-            id: AssetId(1),
-            symbol: "USDC".to_owned(),
-            display_name: "USD Coin".to_owned(),
-            blockchain: "Solana".to_owned(),
-            decimals: 6,
-        }
-    }
-
-    fn price(ticks: u64) -> Price {
-        Price::from_ticks(ticks).unwrap()
+        fixture::asset(fixture::QUOTE, "USDC", 6)
     }
 
     fn order(slot: u32) -> OrderId {

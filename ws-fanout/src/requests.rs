@@ -92,8 +92,8 @@ pub fn parse(text: &str, catalog: &Catalog) -> Result<Request, RequestError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream_name::tests::catalog;
     use crate::stream_name::{Form, Kind};
+    use protocol::fixture::catalog;
 
     fn ask(text: &str) -> Result<Request, RequestError> {
         parse(text, &catalog())

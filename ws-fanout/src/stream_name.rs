@@ -170,33 +170,9 @@ fn kline(rest: Option<(Form, &str)>, catalog: &Catalog) -> Parsed {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use protocol::listing::{self, RawAsset, RawMarket};
-
-    pub(crate) fn catalog() -> Catalog {
-        let asset = |id, symbol: &str, decimals| RawAsset {
-            id,
-            symbol: symbol.to_owned(),
-            display_name: symbol.to_owned(),
-            blockchain: "Solana".to_owned(),
-            decimals,
-        };
-        let market = RawMarket {
-            id: 1,
-            base: "SOL".to_owned(),
-            quote: "USDC".to_owned(),
-            tick_size: "0.01".to_owned(),
-            step_size: "0.01".to_owned(),
-            min_price: None,
-            max_price: None,
-            min_quantity: None,
-            max_quantity: None,
-            maker_fee_bps: "8".to_owned(),
-            taker_fee_bps: "10".to_owned(),
-        };
-        listing::catalog(&[asset(1, "USDC", 6), asset(2, "SOL", 9)], &[market]).unwrap()
-    }
+    use protocol::fixture::catalog;
 
     #[test]
     fn every_topic_is_known_by_both_its_names() {

@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use protocol::Catalog;
-use protocol::listing::{self, RawAsset, RawMarket};
+use protocol::fixture::catalog;
 use redis::aio::MultiplexedConnection;
 use service::{Condition, Ops};
 use tokio::net::TcpStream;
@@ -21,83 +18,13 @@ use tokio_util::sync::CancellationToken;
 use ws_fanout::config::{Config, RawConfig};
 use ws_fanout::error::FanoutError;
 use ws_fanout::server::Fanout;
+use xtask::private_servers::Server;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A redis-server of its own, ended with the test.
-struct PrivateRedis {
-    process: Child,
-    port: u16,
-}
-
-impl PrivateRedis {
-    fn start() -> PrivateRedis {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        PrivateRedis { process: Self::spawn(port), port }
-    }
-
-    fn spawn(port: u16) -> Child {
-        Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--appendonly", "no"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed")
-    }
-
-    fn restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.process = Self::spawn(self.port);
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
-    }
-
-    async fn connect(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.url()).unwrap();
-        let start = Instant::now();
-        loop {
-            match client.get_multiplexed_async_connection().await {
-                Ok(connection) => return connection,
-                Err(error) => assert!(start.elapsed() < DEADLINE, "{error}"),
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for PrivateRedis {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-fn catalog() -> Catalog {
-    let asset = |id, symbol: &str, decimals| RawAsset {
-        id,
-        symbol: symbol.to_owned(),
-        display_name: symbol.to_owned(),
-        blockchain: "Solana".to_owned(),
-        decimals,
-    };
-    let market = RawMarket {
-        id: 1,
-        base: "SOL".to_owned(),
-        quote: "USDC".to_owned(),
-        tick_size: "0.01".to_owned(),
-        step_size: "0.01".to_owned(),
-        min_price: None,
-        max_price: None,
-        min_quantity: None,
-        max_quantity: None,
-        maker_fee_bps: "8".to_owned(),
-        taker_fee_bps: "10".to_owned(),
-    };
-    listing::catalog(&[asset(1, "USDC", 6), asset(2, "SOL", 9)], &[market]).unwrap()
+async fn connect(redis: &Server) -> MultiplexedConnection {
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
 }
 
 /// The metrics recorder is one for the process, so is the endpoint.
@@ -108,7 +35,7 @@ fn condition() -> Condition {
 }
 
 struct World {
-    redis: PrivateRedis,
+    redis: Server,
     publisher: MultiplexedConnection,
     url: String,
     ready: Condition,
@@ -124,10 +51,10 @@ impl World {
     async fn with(raw: RawConfig) -> World {
         let listen = "127.0.0.1:0".parse().unwrap();
         let config = Config::check(RawConfig { listen, ..raw }).unwrap();
-        let redis = PrivateRedis::start();
-        let publisher = redis.connect().await;
+        let redis = Server::redis("fanout").unwrap();
+        let publisher = connect(&redis).await;
         let (ready, stop) = (condition(), CancellationToken::new());
-        let fanout = Fanout::start(config, catalog(), &redis.url(), ready.clone()).await.unwrap();
+        let fanout = Fanout::start(config, catalog(), &redis.url, ready.clone()).await.unwrap();
         let url = format!("ws://{}/", fanout.address);
         let fanout = tokio::spawn(fanout.run_until(stop.clone()));
         let world = World { redis, publisher, url, ready, stop, fanout };
@@ -391,9 +318,10 @@ async fn a_lost_redis_closes_gapless_listeners_and_the_rest_goes_on() {
     tolerant.subscribe(&["ticker.SOL_USDC"]).await;
     world.publish_heard("trade@SOL_USDC", &trade(1)).await;
     gapless.settle_after_text().await;
-    world.redis.restart();
+    world.redis.kill().unwrap();
+    world.redis.restart().unwrap();
     assert_eq!(gapless.close_code().await, 1013);
-    world.publisher = world.redis.connect().await;
+    world.publisher = connect(&world.redis).await;
     world.until_ready().await;
     let frame = r#"{"stream":"ticker@SOL_USDC","data":{}}"#;
     world.publish_heard("ticker@SOL_USDC", frame).await;

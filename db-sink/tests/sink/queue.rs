@@ -11,8 +11,9 @@ use redis::aio::MultiplexedConnection;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use xtask::private_servers::Server;
 
-use crate::servers::{PATIENCE, Postgres, World, eventually};
+use crate::servers::{PATIENCE, World, eventually};
 use crate::story::{Story, assert_stored, counts, expected_counts, position};
 
 /// With a Redis, and tables for the test to look at.
@@ -179,7 +180,8 @@ async fn the_later_of_two_sinks_takes_over_and_the_first_one_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_killed_and_started_again_misses_nothing() {
-    let mut world = ready(World::on(Arc::new(Postgres::start())).await).await;
+    let postgres = Arc::new(Server::postgres("sink").unwrap());
+    let mut world = ready(World::on(postgres).await).await;
     let mut redis = world.redis().await;
     let sol = story(&world, "SOL_USDC", 6000, 29);
     let sink = start(&world);
@@ -189,10 +191,10 @@ async fn a_database_killed_and_started_again_misses_nothing() {
     })
     .await;
     let postgres = Arc::get_mut(&mut world.postgres).unwrap();
-    postgres.server.kill();
+    postgres.kill().unwrap();
     emit(&mut redis, &sol, 2000..6000).await;
     assert!(stream_length(&redis, &sol).await > 3000, "the queue stays in Redis meanwhile");
-    postgres.server.restart();
+    postgres.restart().unwrap();
     stands_at(&world, &sol, 5999).await;
     assert_eq!(sink.drain().await, End::Drained);
     let mut connection = world.connect().await;

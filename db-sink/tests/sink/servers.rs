@@ -12,81 +12,16 @@ use protocol::Catalog;
 use redis::aio::MultiplexedConnection;
 use service::ExchangeFile;
 use sqlx::{Connection, PgConnection};
-use xtask::XtaskError;
-use xtask::places::Places;
-use xtask::ports::free_port;
-use xtask::private_servers::{Durability, PrivatePostgres, PrivateRedis};
-use xtask::process::{Identity, ProcessSpec, StopBy};
-use xtask::readiness::wait_ready;
-use xtask::scratch::Scratch;
+use xtask::private_servers::Server;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running server, ended when dropped.
-pub struct Server {
-    spec: ProcessSpec,
-    process: Identity,
-}
-
-impl Server {
-    pub fn start(spec: ProcessSpec) -> Server {
-        Server::try_start(spec).unwrap()
-    }
-
-    fn try_start(spec: ProcessSpec) -> Result<Server, XtaskError> {
-        let process = spec.spawn()?;
-        wait_ready(&spec, &process, PATIENCE)?;
-        Ok(Server { spec, process })
-    }
-
-    pub fn kill(&self) {
-        self.process.kill().unwrap();
-    }
-
-    /// After [`Server::kill`]. A killed PostgreSQL leaves processes that need a moment to notice,
-    /// and does not start before.
-    pub fn restart(&mut self) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match Server::try_start(self.spec.clone()) {
-                Ok(server) => return *self = server,
-                Err(error) => assert!(Instant::now() < until, "{}", error.in_full()),
-            }
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.process.is_alive() {
-            self.process.stop(StopBy::Interrupt, PATIENCE, || false).unwrap();
-        }
-    }
-}
-
-pub struct Postgres {
-    pub server: Server,
-    pub url: String,
-    _scratch: Scratch,
-}
-
-impl Postgres {
-    pub fn start() -> Postgres {
-        let scratch = Scratch::new("sink-postgres").unwrap();
-        let places = Places::make(scratch.path()).unwrap();
-        let port = free_port().unwrap();
-        let prepared = PrivatePostgres::prepare(&places, port, Durability::Fast).unwrap();
-        let server = Server::start(prepared.spec);
-        Postgres { server, url: prepared.url, _scratch: scratch }
-    }
-}
-
 /// One PostgreSQL while any test uses it.
-fn shared_postgres() -> Arc<Postgres> {
-    static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+fn shared_postgres() -> Arc<Server> {
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let fresh = Arc::new(Postgres::start());
+        let fresh = Arc::new(Server::postgres("sink").unwrap());
         *shared = Arc::downgrade(&fresh);
         fresh
     })
@@ -96,9 +31,9 @@ fn shared_postgres() -> Arc<Postgres> {
 pub struct World {
     pub config: Config,
     pub catalog: Catalog,
-    redis: Option<(Server, Scratch)>,
+    redis: Option<Server>,
     /// Shared, or its own where a test takes it down.
-    pub postgres: Arc<Postgres>,
+    pub postgres: Arc<Server>,
 }
 
 impl World {
@@ -107,7 +42,7 @@ impl World {
         World::on(shared_postgres()).await
     }
 
-    pub async fn on(postgres: Arc<Postgres>) -> World {
+    pub async fn on(postgres: Arc<Server>) -> World {
         static DATABASES: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&postgres.url).await.unwrap();
@@ -133,11 +68,9 @@ impl World {
     }
 
     pub fn with_redis(mut self) -> World {
-        let scratch = Scratch::new("sink-redis").unwrap();
-        let places = Places::make(scratch.path()).unwrap();
-        let prepared = PrivateRedis::prepare(&places, free_port().unwrap()).unwrap();
-        self.redis = Some((Server::start(prepared.spec), scratch));
-        self.config.redis_url = prepared.url;
+        let redis = Server::redis("sink").unwrap();
+        self.config.redis_url.clone_from(&redis.url);
+        self.redis = Some(redis);
         self
     }
 

@@ -210,24 +210,16 @@ pub(crate) fn close(desk: &mut Desk<'_>, market: &mut Market, slot: u32, reason:
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use protocol::{AssetId, FeeRate, GatewayId, Increment, Lots, Origin, Price};
+    use protocol::{AssetId, GatewayId, Lots, Origin, fixture};
 
     pub(crate) fn market() -> MarketSpec {
         MarketSpec {
-            id: MarketId(1),
-            symbol: "SOL_USDC".to_owned(),
             base: AssetId(1),
             quote: AssetId(0),
-            tick: Increment { mantissa: 1, scale: 2 },
-            step: Increment { mantissa: 1, scale: 2 },
             base_units_per_lot: 10,
-            quote_units_per_tick_lot: 100,
-            price_min: Price::from_ticks(1).unwrap(),
-            price_max: Price::from_ticks(1000).unwrap(),
-            lots_min: Lots(1),
+            price_max: fixture::price(1000),
             lots_max: Lots(1000),
-            maker_fee: FeeRate { millionths: 800 },
-            taker_fee: FeeRate { millionths: 1000 },
+            ..fixture::market()
         }
     }
 

@@ -25,33 +25,26 @@ const LIMITS: ShardLimits = ShardLimits {
 };
 
 fn catalog() -> Catalog {
-    let asset = |id: u16, symbol: &str, decimals| AssetSpec {
-        id: AssetId(id),
-        symbol: symbol.to_owned(),
-        display_name: symbol.to_owned(),
-        blockchain: "Solana".to_owned(),
-        decimals,
-    };
     let market =
         |id, symbol: &str, base, quote, base_units_per_lot, quote_units_per_tick_lot| MarketSpec {
             id: MarketId(id),
             symbol: symbol.to_owned(),
             base: AssetId(base),
             quote: AssetId(quote),
-            tick: Increment { mantissa: 1, scale: 2 },
-            step: Increment { mantissa: 1, scale: 2 },
             base_units_per_lot,
             quote_units_per_tick_lot,
-            price_min: Price::from_ticks(2).unwrap(),
-            price_max: Price::from_ticks(1 << 35).unwrap(),
-            lots_min: Lots(1),
+            price_min: fixture::price(2),
+            price_max: fixture::price(1 << 35),
             lots_max: Lots(1 << 32),
             maker_fee: FeeRate { millionths: 80_000 },
             taker_fee: FeeRate { millionths: 1_003 },
+            ..fixture::market()
         };
-    let assets = vec![asset(0, "USDC", 6), asset(1, "SOL", 9), asset(2, "BTC", 8)];
+    let assets = [("USDC", 6), ("SOL", 9), ("BTC", 8)].into_iter().zip(0..);
+    let assets =
+        assets.map(|((symbol, decimals), id)| fixture::asset(AssetId(id), symbol, decimals));
     let markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
-    Catalog::new(assets, markets).unwrap()
+    Catalog::new(assets.collect(), markets).unwrap()
 }
 
 fn account() -> impl Strategy<Value = AccountId> {

@@ -30,12 +30,9 @@ fn market(id: u16, base: u16, quote: u16) -> MarketSpec {
         step: Increment { mantissa: 1, scale: 0 },
         base_units_per_lot: 1000,
         quote_units_per_tick_lot: 10,
-        price_min: Price::from_ticks(1).unwrap(),
-        price_max: Price::from_ticks(1000).unwrap(),
-        lots_min: Lots(1),
+        price_max: fixture::price(1000),
         lots_max: Lots(1000),
-        maker_fee: FeeRate { millionths: 800 },
-        taker_fee: FeeRate { millionths: 1000 },
+        ..fixture::market()
     }
 }
 

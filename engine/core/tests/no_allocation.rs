@@ -16,22 +16,7 @@ use protocol::*;
 const ACCOUNTS: u32 = 16;
 
 fn market() -> MarketSpec {
-    MarketSpec {
-        id: MarketId(1),
-        symbol: "SOL_USDC".to_owned(),
-        base: AssetId(1),
-        quote: AssetId(0),
-        tick: Increment { mantissa: 1, scale: 2 },
-        step: Increment { mantissa: 1, scale: 2 },
-        base_units_per_lot: 10_000_000,
-        quote_units_per_tick_lot: 100,
-        price_min: Price::from_ticks(1).unwrap(),
-        price_max: Price::from_ticks(Price::TICKS_MAX).unwrap(),
-        lots_min: Lots(1),
-        lots_max: Lots(1 << 32),
-        maker_fee: FeeRate { millionths: 800 },
-        taker_fee: FeeRate { millionths: 1000 },
-    }
+    MarketSpec { base: AssetId(1), quote: AssetId(0), lots_max: Lots(1 << 32), ..fixture::market() }
 }
 
 fn command(rng: &mut Rng, at: u64) -> Command {

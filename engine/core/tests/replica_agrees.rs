@@ -11,10 +11,10 @@ use engine_core::{Input, Ledger, Sequencer, Shard, ShardLimits};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use protocol::{
-    AccountId, Action, AssetId, AssetSpec, Catalog, ClientId, Closed, Command, Event, FeeRate,
-    Frame, GatewayId, Increment, Lots, MarketId, MarketSpec, OrderId, OrderKind, Origin, Outcome,
-    Place, Price, SelfTradePrevention, Sequence, Side, StreamCursor, Target, TimeInForce, Trade,
-    Transfer, TransferId, Units,
+    AccountId, Action, AssetId, Catalog, ClientId, Closed, Command, Event, FeeRate, Frame,
+    GatewayId, Lots, MarketId, MarketSpec, OrderId, OrderKind, Origin, Outcome, Place, Price,
+    SelfTradePrevention, Sequence, Side, StreamCursor, Target, TimeInForce, Trade, Transfer,
+    TransferId, Units, fixture,
 };
 
 const ACCOUNTS: u32 = 4;
@@ -27,28 +27,19 @@ const LIMITS: ShardLimits = ShardLimits {
 };
 
 fn catalog() -> Catalog {
-    let asset = |id: AssetId| AssetSpec {
-        id,
-        symbol: format!("A{id}"),
-        display_name: String::new(),
-        blockchain: String::new(),
-        decimals: 6,
-    };
+    let asset = |id: AssetId| fixture::asset(id, &format!("A{id}"), 6);
     let market = |id, base, quote, base_units_per_lot, quote_units_per_tick_lot| MarketSpec {
         id: MarketId(id),
         symbol: format!("M{id}"),
         base,
         quote,
-        tick: Increment { mantissa: 1, scale: 2 },
-        step: Increment { mantissa: 1, scale: 2 },
         base_units_per_lot,
         quote_units_per_tick_lot,
-        price_min: Price::from_ticks(1).unwrap(),
-        price_max: Price::from_ticks(1000).unwrap(),
-        lots_min: Lots(1),
+        price_max: fixture::price(1000),
         lots_max: Lots(1 << 20),
         maker_fee: FeeRate { millionths: 80_000 },
         taker_fee: FeeRate { millionths: 1_003 },
+        ..fixture::market()
     };
     let [quote, base, other] = ASSETS;
     let markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];

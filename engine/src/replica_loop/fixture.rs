@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use engine_core::replica::Replica;
 use engine_core::{Input, Ledger, Sequencer, Shard, ShardLimits};
+pub use protocol::fixture::{BASE, MARKET, QUOTE, price};
 use protocol::{
-    AccountId, Action, AssetId, AssetSpec, Catalog, Command, FeeRate, Frame, GatewayId, Increment,
-    Lots, MarketId, MarketSpec, OrderId, OrderKind, Origin, Outcome, Place, Price,
-    SelfTradePrevention, Sequence, Side, StreamCursor, TimeInForce, Transfer, TransferId, Units,
+    AccountId, Action, Catalog, Command, Frame, GatewayId, Lots, OrderId, OrderKind, Origin,
+    Outcome, Place, SelfTradePrevention, Sequence, Side, StreamCursor, TimeInForce, Transfer,
+    TransferId, Units, fixture,
 };
 
 use crate::durable::DurableBlock;
-
-pub const MARKET: MarketId = MarketId(1);
-pub const QUOTE: AssetId = AssetId(1);
-pub const BASE: AssetId = AssetId(2);
 
 pub struct TestExchange {
     pub catalog: Catalog,
@@ -26,7 +23,7 @@ pub struct TestExchange {
 impl TestExchange {
     /// Accounts 1 and 2 with 1,000,000 units of both assets each, funded by the block.
     pub fn funded() -> (Self, DurableBlock) {
-        let catalog = catalog();
+        let catalog = fixture::round_catalog();
         let ledger = Arc::new(Ledger::new(8, catalog.asset_columns()));
         let limits = ShardLimits {
             orders_max: 64,
@@ -95,10 +92,6 @@ pub fn account(id: u32) -> AccountId {
     AccountId::new(id).unwrap()
 }
 
-pub fn price(ticks: u64) -> Price {
-    Price::from_ticks(ticks).unwrap()
-}
-
 pub fn limit(id: u32, side: Side, ticks: u64, lots: u64) -> Action {
     Action::Place(Place {
         market: MARKET,
@@ -110,32 +103,4 @@ pub fn limit(id: u32, side: Side, ticks: u64, lots: u64) -> Action {
         client_id: None,
         valid_until_us: 0,
     })
-}
-
-/// Prices and quantities with one decimal; one lot costs 10 quote units a tick.
-fn catalog() -> Catalog {
-    let asset = |id: AssetId, symbol: &str| AssetSpec {
-        id,
-        symbol: symbol.to_owned(),
-        display_name: symbol.to_owned(),
-        blockchain: "Test".to_owned(),
-        decimals: 3,
-    };
-    let market = MarketSpec {
-        id: MARKET,
-        symbol: "B_Q".to_owned(),
-        base: BASE,
-        quote: QUOTE,
-        tick: Increment { mantissa: 1, scale: 1 },
-        step: Increment { mantissa: 1, scale: 1 },
-        base_units_per_lot: 100,
-        quote_units_per_tick_lot: 10,
-        price_min: price(1),
-        price_max: price(1_000_000),
-        lots_min: Lots(1),
-        lots_max: Lots(1_000_000),
-        maker_fee: FeeRate { millionths: 10_000 },
-        taker_fee: FeeRate { millionths: 20_000 },
-    };
-    Catalog::new(vec![asset(QUOTE, "Q"), asset(BASE, "B")], vec![market]).unwrap()
 }

@@ -7,13 +7,13 @@ use io_gateway::history::History;
 use io_gateway::keys::KeyCache;
 use protocol::{AccountId, Interval, Lots, MarketId};
 
-use crate::private_postgres::PrivatePostgres;
+use crate::migrated_postgres::MigratedPostgres;
 
 fn account(id: u32) -> AccountId {
     AccountId::new(id).unwrap()
 }
 
-async fn keys_are_registered_followed_and_disabled(postgres: &PrivatePostgres) {
+async fn keys_are_registered_followed_and_disabled(postgres: &MigratedPostgres) {
     let keys = KeyCache::new(postgres.pool.clone());
     let public = |seed: u8| SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes();
     keys.register(public(1), account(5), Some("first")).await.unwrap();
@@ -27,8 +27,8 @@ async fn keys_are_registered_followed_and_disabled(postgres: &PrivatePostgres) {
     assert_eq!(other.get(&public(1)).await.unwrap().account, account(5));
     assert_eq!(other.get(&public(2)).await.unwrap_err().code, Code::Unauthorized);
     let followed = KeyCache::new(postgres.pool.clone());
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let follow = followed.follow(|reachable| told.send(reachable).unwrap());
+    let (told, mut heard) = tokio::sync::mpsc::channel(64);
+    let follow = followed.follow(|reachable| told.try_send(reachable).unwrap());
     let disable = async {
         assert_eq!(heard.recv().await, Some(true));
         assert_eq!(followed.len(), 1);
@@ -44,7 +44,7 @@ async fn keys_are_registered_followed_and_disabled(postgres: &PrivatePostgres) {
     assert_eq!(followed.get(&public(1)).await.unwrap_err().code, Code::Unauthorized);
 }
 
-async fn every_call_is_in_the_audit(postgres: &PrivatePostgres) {
+async fn every_call_is_in_the_audit(postgres: &MigratedPostgres) {
     let audit = Audit::new(postgres.pool.clone());
     let remote = Some("127.0.0.1:5".parse().unwrap());
     let body = b"{\"label\":\"a\0b\xff\"}";
@@ -61,7 +61,7 @@ async fn every_call_is_in_the_audit(postgres: &PrivatePostgres) {
     audit.opened(account(9), None).await.unwrap();
 }
 
-async fn trades_and_candles_are_read_as_written(postgres: &PrivatePostgres) {
+async fn trades_and_candles_are_read_as_written(postgres: &MigratedPostgres) {
     for (id, second) in [(1, "00"), (2, "01"), (3, "01")] {
         let row = format!(
             "INSERT INTO trades VALUES (1, 1, '2026-01-01 00:00:{second}.5Z', {id}, {id}, 2050, \
@@ -94,7 +94,7 @@ async fn trades_and_candles_are_read_as_written(postgres: &PrivatePostgres) {
 
 #[tokio::test]
 async fn the_database_keeps_what_the_gateway_needs() {
-    let postgres = PrivatePostgres::start().await;
+    let postgres = MigratedPostgres::start().await;
     keys_are_registered_followed_and_disabled(&postgres).await;
     every_call_is_in_the_audit(&postgres).await;
     trades_and_candles_are_read_as_written(&postgres).await;

@@ -1,10 +1,8 @@
-//! A private Redis and, behind it, an engine of a few rules: enough to answer a gateway.
+//! Behind a Redis, an engine of a few rules: enough to answer a gateway.
 //!
 //! A bid of 20.00 or more is filled at 20.00; an order for 6.66 lacks funds; one for 7.77 is never
 //! answered; anything else rests. The replica knows one open order of every account.
 
-use std::net::TcpListener;
-use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Heartbeat, Query, Ticker};
@@ -16,56 +14,25 @@ use protocol::{
 };
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
+use xtask::private_servers::Server;
 
 pub const FILLED_FROM: u64 = 2000;
 pub const CREATED_US: u64 = 1_767_225_600_123_456;
 
-pub struct PrivateRedis {
-    process: Child,
-    pub url: String,
-}
-
-impl PrivateRedis {
-    pub async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Process::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let redis = PrivateRedis { process, url: format!("redis://127.0.0.1:{port}/") };
-        for _ in 0..200 {
-            if redis.connect().await.is_ok() {
-                return redis;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("redis-server did not start");
-    }
-
-    pub async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-        let client = redis::Client::open(self.url.as_str())?;
-        client.get_multiplexed_async_connection_with_config(&config).await
-    }
-}
-
-impl Drop for PrivateRedis {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
+pub async fn connect(redis: &Server) -> MultiplexedConnection {
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
 /// Runs until its task is aborted.
-pub async fn run(redis: &PrivateRedis, markets: &[&str]) -> Vec<tokio::task::JoinHandle<()>> {
-    let (heart, commands, queries) =
-        tokio::join!(redis.connect(), redis.connect(), redis.connect());
+pub async fn run(redis: &Server, markets: &[&str]) -> Vec<tokio::task::JoinHandle<()>> {
+    let (heart, commands, queries) = tokio::join!(connect(redis), connect(redis), connect(redis));
     let streams = markets.iter().chain([&keys::ACCOUNTS]).map(|stream| keys::orders(stream));
     vec![
-        tokio::spawn(beat(heart.unwrap())),
-        tokio::spawn(decide(commands.unwrap(), streams.collect())),
-        tokio::spawn(answer(queries.unwrap())),
+        tokio::spawn(beat(heart)),
+        tokio::spawn(decide(commands, streams.collect())),
+        tokio::spawn(answer(queries)),
     ]
 }
 

@@ -4,7 +4,7 @@
 
 mod database;
 mod fake_engine;
-mod private_postgres;
+mod migrated_postgres;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,20 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Parser;
 use ed25519_dalek::{Signer, SigningKey};
-use fake_engine::{PrivateRedis, order_id};
+use fake_engine::order_id;
 use io_gateway::app::{App, SharedApp};
 use io_gateway::config::{Args, Config};
 use io_gateway::keys::ApiKey;
 use io_gateway::{clock, routes, server};
-use private_postgres::PrivatePostgres;
+use migrated_postgres::MigratedPostgres;
+use protocol::fixture::LISTING_TOML;
 use protocol::{AccountId, MarketId};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use xtask::private_servers::Server;
 
 const CONFIG: &str = r#"
 [redis]
@@ -34,40 +36,6 @@ url = "postgres://nobody@127.0.0.1:1/nothing"
 [gateway]
 reply_timeout_ms = 400
 database_timeout_ms = 200
-[[assets]]
-id = 1
-symbol = "USDC"
-display_name = "USD Coin"
-blockchain = "Solana"
-decimals = 6
-[[assets]]
-id = 2
-symbol = "SOL"
-display_name = "Solana"
-blockchain = "Solana"
-decimals = 9
-[[assets]]
-id = 3
-symbol = "BTC"
-display_name = "Bitcoin"
-blockchain = "Bitcoin"
-decimals = 8
-[[markets]]
-id = 1
-base = "SOL"
-quote = "USDC"
-tick_size = "0.01"
-step_size = "0.01"
-maker_fee_bps = "8"
-taker_fee_bps = "10"
-[[markets]]
-id = 2
-base = "BTC"
-quote = "USDC"
-tick_size = "0.1"
-step_size = "0.00001"
-maker_fee_bps = "8"
-taker_fee_bps = "10"
 "#;
 
 struct Stand {
@@ -86,7 +54,8 @@ impl Stand {
 
     async fn start_with(redis_url: &str, database_url: &str) -> Stand {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("exchange.toml"), CONFIG).unwrap();
+        std::fs::write(folder.path().join("exchange.toml"), [CONFIG, LISTING_TOML].concat())
+            .unwrap();
         std::fs::write(folder.path().join("index.html"), "<p>the client").unwrap();
         let file = folder.path().join("exchange.toml");
         let listen = "127.0.0.1:0";
@@ -117,7 +86,7 @@ impl Stand {
         Stand { address, app, secret, stop, served }
     }
 
-    async fn ready(redis: &PrivateRedis) -> Stand {
+    async fn ready(redis: &Server) -> Stand {
         let stand = Stand::start(&redis.url).await;
         stand.eventually(|health| health.redis && health.engine).await;
         stand
@@ -186,7 +155,7 @@ impl Stand {
 
 #[tokio::test]
 async fn orders_are_placed_looked_at_and_cancelled() {
-    let redis = PrivateRedis::start().await;
+    let redis = Server::redis("gateway").unwrap();
     let _engine = fake_engine::run(&redis, &["SOL_USDC", "BTC_USDC"]).await;
     let stand = Stand::ready(&redis).await;
 
@@ -232,7 +201,7 @@ async fn orders_are_placed_looked_at_and_cancelled() {
 
 #[tokio::test]
 async fn a_batch_answers_each_order_in_its_place() {
-    let redis = PrivateRedis::start().await;
+    let redis = Server::redis("gateway").unwrap();
     let _engine = fake_engine::run(&redis, &["SOL_USDC", "BTC_USDC"]).await;
     let stand = Stand::ready(&redis).await;
     let orders = [("SOL_USDC", "20"), ("SOL_USDC", "0.001"), ("BTC_USDC", "1"), ("SOL_USDC", "19")];
@@ -325,12 +294,12 @@ async fn what_needs_no_engine_is_answered_without_one() {
 
 #[tokio::test]
 async fn without_engine_or_redis_orders_are_turned_away_at_once_and_later_taken_again() {
-    let redis = PrivateRedis::start().await;
+    let redis = Server::redis("gateway").unwrap();
     let stand = Stand::start(&redis.url).await;
     stand.eventually(|health| health.redis).await;
     let (status, error) = stand.place("19", "1").await;
     assert_eq!((status, &error["code"]), (503, &json!("MAINTENANCE")));
-    let mut connection = redis.connect().await.unwrap();
+    let mut connection = fake_engine::connect(&redis).await;
     let queued: u64 =
         redis::cmd("XLEN").arg("orders:{SOL_USDC}").query_async(&mut connection).await.unwrap();
     assert_eq!(queued, 0, "nothing is queued that nobody would answer");
@@ -351,9 +320,10 @@ async fn without_engine_or_redis_orders_are_turned_away_at_once_and_later_taken_
 
 #[tokio::test]
 async fn an_administrator_opens_accounts_funds_them_and_leaves_a_trace() {
-    let (redis, postgres) = tokio::join!(PrivateRedis::start(), PrivatePostgres::start());
+    let redis = Server::redis("gateway").unwrap();
+    let postgres = MigratedPostgres::start().await;
     let _engine = fake_engine::run(&redis, &["SOL_USDC"]).await;
-    let stand = Stand::start_with(&redis.url, &postgres.url).await;
+    let stand = Stand::start_with(&redis.url, postgres.url()).await;
     stand.eventually(|health| health.engine).await;
     let token = "Authorization: Bearer a-token-for-the-tests\r\n";
     let post = async |path: &str, body: &str| {
@@ -403,7 +373,7 @@ async fn an_administrator_opens_accounts_funds_them_and_leaves_a_trace() {
 
 #[tokio::test]
 async fn stopping_finishes_what_is_in_flight() {
-    let redis = PrivateRedis::start().await;
+    let redis = Server::redis("gateway").unwrap();
     let _engine = fake_engine::run(&redis, &["SOL_USDC"]).await;
     let stand = Arc::new(Stand::ready(&redis).await);
     // Never answered: in flight until its own deadline.

@@ -1,7 +1,8 @@
 //! The maker against a pretended engine whose replies are real frames.
 
 use super::*;
-use crate::config::tests::{catalog, raw};
+use crate::config::tests::raw;
+use protocol::fixture::catalog;
 use protocol::query::Balance;
 use protocol::{
     AssetId, Closed, ClosedReason, Command, Event, FrameHeader, FrameWriter, Lots, OpenOrder,

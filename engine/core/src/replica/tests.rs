@@ -1,50 +1,15 @@
 //! Frames written by hand, and what the replica makes of them.
 
+use protocol::fixture::{BASE, MARKET, QUOTE, price, round_catalog};
 use protocol::{
-    AccountId, Action, AssetId, AssetSpec, Catalog, Closed, ClosedReason, Command, Event, FeeRate,
-    Frame, FrameHeader, FrameWriter, GatewayId, Increment, Interval, Lots, MarketId, MarketSpec,
-    OrderId, OrderKind, Origin, Outcome, Place, Price, Refusal, SelfTradePrevention, Sequence,
-    Side, StreamCursor, Target, TimeInForce, Trade, TradeId, Transfer, TransferId, Units,
+    AccountId, Action, AssetId, Closed, ClosedReason, Command, Event, Frame, FrameHeader,
+    FrameWriter, GatewayId, Interval, Lots, MarketId, OrderId, OrderKind, Origin, Outcome, Place,
+    Refusal, SelfTradePrevention, Sequence, Side, StreamCursor, Target, TimeInForce, Trade,
+    TradeId, Transfer, TransferId, Units,
 };
 
 use super::{Applied, DAY_MINUTES, Inconsistency, LevelChange, Replica, ReplicaError};
 use crate::state::Direction;
-
-const QUOTE: AssetId = AssetId(1);
-const BASE: AssetId = AssetId(2);
-const MARKET: MarketId = MarketId(1);
-
-/// One lot costs 10 quote units a tick and is 100 base units; fees are 1 % and 2 %.
-fn catalog() -> Catalog {
-    let asset = |id: AssetId, symbol: &str| AssetSpec {
-        id,
-        symbol: symbol.to_owned(),
-        display_name: symbol.to_owned(),
-        blockchain: "Test".to_owned(),
-        decimals: 3,
-    };
-    let market = MarketSpec {
-        id: MARKET,
-        symbol: "B_Q".to_owned(),
-        base: BASE,
-        quote: QUOTE,
-        tick: Increment { mantissa: 1, scale: 1 },
-        step: Increment { mantissa: 1, scale: 1 },
-        base_units_per_lot: 100,
-        quote_units_per_tick_lot: 10,
-        price_min: price(1),
-        price_max: price(1_000_000),
-        lots_min: Lots(1),
-        lots_max: Lots(1_000_000),
-        maker_fee: FeeRate { millionths: 10_000 },
-        taker_fee: FeeRate { millionths: 20_000 },
-    };
-    Catalog::new(vec![asset(QUOTE, "Q"), asset(BASE, "B")], vec![market]).unwrap()
-}
-
-fn price(ticks: u64) -> Price {
-    Price::from_ticks(ticks).unwrap()
-}
 
 fn account(id: u32) -> AccountId {
     AccountId::new(id).unwrap()
@@ -67,7 +32,7 @@ impl Script {
     /// Two accounts with 100,000 of both assets each.
     fn funded() -> Self {
         let mut script = Script {
-            replica: Replica::new(catalog()),
+            replica: Replica::new(round_catalog()),
             sequence: 0,
             previous: [None; 2],
             time_us: 1_000_000,

@@ -1,0 +1,86 @@
+//! Scenarios across processes, told through the public surfaces alone.
+//!
+//! Two exchanges run side by side: in the quiet lane no process may end, in the rough one that is
+//! the subject. A failure prints its seed, the end of every service's log, and where its files are.
+//! `cargo test -p scenarios --test scenarios -- --list` names them all.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
+
+mod first_trade;
+mod placing;
+mod matching;
+mod cancelling;
+mod balances;
+mod market_data;
+mod administration;
+mod hostile;
+mod hang_up;
+
+mod recovery;
+mod persistence;
+mod overload;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use scenarios::lane::{Lane, Scenario};
+use xtask::interrupt;
+use xtask::stack::MarketMaker;
+
+static QUIET: Lane = Lane::new("quiet", MarketMaker::LeftOut);
+static ROUGH: Lane = Lane::new("rough", MarketMaker::Runs);
+
+const GENTLE: &[&[Scenario]] = &[
+    first_trade::SCENARIOS,
+    placing::SCENARIOS,
+    matching::SCENARIOS,
+    cancelling::SCENARIOS,
+    balances::SCENARIOS,
+    market_data::SCENARIOS,
+    administration::SCENARIOS,
+    hang_up::SCENARIOS,
+    hostile::SCENARIOS,
+];
+
+const HARSH: &[&[Scenario]] =
+    &[recovery::SCENARIOS, persistence::SCENARIOS, overload::SCENARIOS, shutdown::SCENARIOS];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Most wait for their lane; one thread a lane would leave a lane idle while both want the same.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    if let Err(error) = interrupt::watch() {
+        eprintln!("{}", error.in_full());
+        return ExitCode::FAILURE;
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials());
+    let mut code = conclusion.exit_code();
+    for lane in [&QUIET, &ROUGH] {
+        if let Err(failed) = lane.end() {
+            eprintln!("the exchange did not end well: {}", failed.message().unwrap_or_default());
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+/// Of both lanes in turn, so that neither has to wait for the other to be through.
+fn trials() -> Vec<Trial> {
+    let of = |lane: &'static Lane, groups: &[&[Scenario]]| -> Vec<Trial> {
+        let scenarios = groups.iter().copied().flatten().copied();
+        scenarios.map(|(name, scenario)| Trial::test(name, move || lane.run(scenario))).collect()
+    };
+    let (gentle, harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
+    let mut trials = Vec::with_capacity(gentle.len() + harsh.len());
+    let (mut gentle, mut harsh) = (gentle.into_iter(), harsh.into_iter());
+    loop {
+        let pair = (gentle.next(), harsh.next());
+        if pair.0.is_none() && pair.1.is_none() {
+            return trials;
+        }
+        trials.extend(pair.0);
+        trials.extend(pair.1);
+    }
+}

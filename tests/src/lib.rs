@@ -1,0 +1,25 @@
+//! What the scenarios are told with: a private exchange of real processes, its clients, its
+//! listeners, its database, and the books an auditor would keep beside it.
+//!
+//! Everything here sees the exchange through its public surfaces alone. A helper that finds
+//! something wrong panics: the scenario that called it has failed.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
+
+pub mod world;
+pub mod lane;
+pub mod eventually;
+
+pub mod client;
+pub mod book_table;
+pub mod wire;
+pub mod socket;
+pub mod channel;
+pub mod depth_book;
+pub mod database;
+pub mod listing;
+
+pub mod malformed;
+pub mod acknowledged;
+pub mod audit;
