@@ -60,7 +60,7 @@ fn expanded(quoted: &str) -> Vec<String> {
 fn every_path_the_papers_name_exists() {
     let root = root();
     let mut found = Vec::new();
-    for paper in ["ARCHITECTURE.md", "README.md"] {
+    for paper in ["ARCHITECTURE.md", "README.md", "RUNBOOK.md", "docs/api.md"] {
         let Ok(text) = fs::read_to_string(root.join(paper)) else { continue };
         for path in named_paths(&text) {
             if !root.join(&path).exists() {
