@@ -5,6 +5,8 @@ import { buildExchange } from "./build";
 import type { Exchange } from "./store/exchange";
 import { App } from "./view/App";
 import "./view/styles.css";
+import "./view/controls.css";
+import "./view/narrow.css";
 
 /** Null where the browser denies it, as some do to private windows. */
 function sessionStorageOrNull(): Storage | null {
