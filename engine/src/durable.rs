@@ -7,7 +7,7 @@ use protocol::Sequence;
 pub struct DurableBlock {
     pub first: Sequence,
     pub last: Sequence,
-    /// Frames one behind the other, as [`protocol::Frame::split_from`] reads them.
+    /// Frames one behind the other, as [`protocol::Frame::each_of`] reads them.
     pub frames: Vec<u8>,
 }
 

@@ -12,9 +12,7 @@ use engine_core::replica::{
 };
 use protocol::query::Ticker;
 use protocol::stream_json::{self, BookTicker, Depth, Kline};
-use protocol::{
-    AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, OrderId, Outcome, Price, Side, keys,
-};
+use protocol::{AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, Price, Side, keys};
 
 use crate::durable::Publication;
 
@@ -95,7 +93,7 @@ impl MarketData {
         let Some(feed) = self.feeds.get_mut(place(market.id)).and_then(Option::as_mut) else {
             return;
         };
-        if let Some(taker) = order_of(frame) {
+        if let Some(taker) = frame.header.outcome.order() {
             let trades_before = out.len();
             out.extend(frame.trades().map(|trade| {
                 let time_us = applied.time_us;
@@ -281,16 +279,6 @@ fn kline_publication(
 
 fn publication(channel: String, json: String) -> Publication {
     Publication { channel, payload: json.into_bytes() }
-}
-
-/// The order a frame placed.
-fn order_of(frame: &Frame<'_>) -> Option<OrderId> {
-    match frame.header.outcome {
-        Outcome::Rested { order, .. }
-        | Outcome::Filled { order }
-        | Outcome::Expired { order, .. } => Some(order),
-        _ => None,
-    }
 }
 
 fn with_markets<'a>(

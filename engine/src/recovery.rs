@@ -29,14 +29,11 @@ pub fn replay(directory: &Path, catalog: &Catalog) -> Result<Recovered, EngineEr
     let (began, mut shown) = (Instant::now(), Instant::now());
     let mut time_us = 0;
     let tail = reader::replay(directory, &Definitions::of(catalog), |frames| {
-        let mut rest = frames;
-        while !rest.is_empty() {
+        for frame in Frame::each_of(frames) {
             let after = last_of(&replica);
-            let (frame, behind) =
-                Frame::split_from(rest).map_err(|cause| EngineError::Decode { after, cause })?;
+            let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
             replica.apply(&frame)?;
             time_us = time_us.max(frame.command.time_us);
-            rest = behind;
         }
         if PROGRESS_EVERY <= shown.elapsed() {
             shown = Instant::now();
@@ -56,11 +53,7 @@ pub fn last_of(replica: &Replica) -> Sequence {
 
 /// The last frame on the event stream of `market`; 0 before the first.
 pub fn last_event_of(replica: &Replica, market: MarketId) -> Sequence {
-    let previous = match market {
-        MarketId::ACCOUNTS => replica.accounts_state().previous,
-        market => replica.market_state(market).previous,
-    };
-    previous.unwrap_or(Sequence(0))
+    replica.previous(market).unwrap_or(Sequence(0))
 }
 
 /// Which shard owns a market: they are dealt out in the order of the config. The accounts stream

@@ -107,12 +107,10 @@ struct ReplicaLoop {
 
 impl ReplicaLoop {
     fn take_block(&mut self, block: &DurableBlock, pace: Pace) -> Result<(), ReplicaLoopError> {
-        let mut rest = block.frames.as_slice();
         let mut frames: u64 = 0;
-        while !rest.is_empty() {
-            let (frame, behind) = Frame::split_from(rest)
-                .map_err(|cause| ReplicaLoopError::Decode { after: self.applied(), cause })?;
-            rest = behind;
+        for frame in Frame::each_of(&block.frames) {
+            let frame =
+                frame.map_err(|cause| ReplicaLoopError::Decode { after: self.applied(), cause })?;
             frames += 1;
             self.take_frame(&frame, pace)?;
         }

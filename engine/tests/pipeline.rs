@@ -179,13 +179,8 @@ impl Replies {
 }
 
 fn frames(bytes: &[u8]) -> Vec<(u64, Outcome)> {
-    let (mut rest, mut found) = (bytes, Vec::new());
-    while !rest.is_empty() {
-        let (frame, after) = Frame::split_from(rest).unwrap();
-        found.push((frame.command.origin.sequence, frame.header.outcome));
-        rest = after;
-    }
-    found
+    let frames = Frame::each_of(bytes).map(Result::unwrap);
+    frames.map(|frame| (frame.command.origin.sequence, frame.header.outcome)).collect()
 }
 
 /// The frames of an event queue, checked to be chained and to stand under their sequences.

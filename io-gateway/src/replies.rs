@@ -55,16 +55,13 @@ pub(crate) fn dispatch(link: &EngineLink, payload: &[u8]) {
             }
         };
     }
-    let mut rest = payload;
-    while !rest.is_empty() {
-        match Frame::split_from(rest) {
-            Ok((frame, after)) => {
-                decided(link, &frame);
-                rest = after;
-            }
+    for frame in Frame::each_of(payload) {
+        match frame {
+            Ok(frame) => decided(link, &frame),
             Err(error) => {
-                tracing::error!(%error, bytes = rest.len(), "a frame of the engine cannot be read");
-                return unmatched("unreadable");
+                let bytes = payload.len();
+                tracing::error!(%error, bytes, "a frame of the engine cannot be read");
+                unmatched("unreadable");
             }
         }
     }

@@ -118,13 +118,11 @@ impl Maker {
     }
 
     /// Frames, one after another.
-    pub fn hear_replies(&mut self, mut bytes: &[u8]) -> Result<(), DecodeError> {
-        while !bytes.is_empty() {
-            let (frame, rest) = Frame::split_from(bytes)?;
-            self.hear_reply(&frame);
-            bytes = rest;
-        }
-        Ok(())
+    pub fn hear_replies(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        Frame::each_of(bytes).try_for_each(|frame| {
+            self.hear_reply(&frame?);
+            Ok(())
+        })
     }
 
     fn hear_reply(&mut self, frame: &Frame<'_>) {

@@ -35,6 +35,22 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
+impl Outcome {
+    /// The order that was placed; `None` for anything but a new order that was not refused.
+    pub const fn order(&self) -> Option<OrderId> {
+        match *self {
+            Outcome::Rested { order, .. }
+            | Outcome::Filled { order }
+            | Outcome::Expired { order, .. } => Some(order),
+            Outcome::Cancelled
+            | Outcome::AccountCreated { .. }
+            | Outcome::Transferred
+            | Outcome::Repeated { .. }
+            | Outcome::Refused(_) => None,
+        }
+    }
+}
+
 /// Why a command was refused. The numbers are part of the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]

@@ -191,6 +191,20 @@ impl<'a> Frame<'a> {
         Ok((Frame { header, command, bytes }, rest))
     }
 
+    /// The frames that stand one behind the other in `bytes`. Ends after an error, because nobody
+    /// knows where the next frame would begin.
+    pub fn each_of(bytes: &'a [u8]) -> impl Iterator<Item = Result<Frame<'a>, DecodeError>> {
+        let mut rest = bytes;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let split = Self::split_from(rest);
+            rest = split.map_or(&[], |(_, behind)| behind);
+            Some(split.map(|(frame, _)| frame))
+        })
+    }
+
     /// As [`Frame::split_from`], with nothing left over.
     pub fn parse(bytes: &'a [u8]) -> Result<Frame<'a>, DecodeError> {
         match Self::split_from(bytes)? {

@@ -130,7 +130,7 @@ pub fn ticker(market: &MarketSpec, quote: &AssetSpec, now_us: u64, ticker: &Tick
     }
     let has_trades = ticker.trades != 0;
     push_field(&mut out, "v", |out| {
-        if has_trades { push_volume(out, ticker.lots, market) } else { out.push('0') }
+        if has_trades { text::push_volume(out, ticker.lots, market) } else { out.push('0') }
     });
     push_field(&mut out, "V", |out| text::push_trimmed(out, ticker.quote, quote.decimals));
     push(&mut out, format_args!(r#","n":{}"#, ticker.trades));
@@ -148,7 +148,7 @@ pub fn kline(market: &MarketSpec, now_us: u64, kline: &Kline) -> String {
     {
         push_field(&mut out, name, |out| text::push_price(out, price, market));
     }
-    push_field(&mut out, "v", |out| push_volume(out, kline.lots, market));
+    push_field(&mut out, "v", |out| text::push_volume(out, kline.lots, market));
     push(&mut out, format_args!(r#","n":{},"X":{}"#, kline.trades, kline.is_closed));
     end(out)
 }
@@ -185,10 +185,6 @@ fn push_field(out: &mut String, name: &str, value: impl FnOnce(&mut String)) {
     push(out, format_args!(r#","{name}":""#));
     value(out);
     out.push('"');
-}
-
-fn push_volume(out: &mut String, lots: u128, market: &MarketSpec) {
-    text::push_padded(out, lots * u128::from(market.step.mantissa), market.step.scale);
 }
 
 /// `2026-11-23T16:00:00`

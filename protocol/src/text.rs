@@ -36,7 +36,13 @@ pub fn push_price(out: &mut String, price: Price, market: &MarketSpec) {
 }
 
 pub fn push_lots(out: &mut String, lots: Lots, market: &MarketSpec) {
-    push_padded(out, scaled(lots.0, market.step), market.step.scale);
+    push_volume(out, u128::from(lots.0), market);
+}
+
+/// A sum of many trades' lots.
+pub fn push_volume(out: &mut String, lots: u128, market: &MarketSpec) {
+    let scaled = lots.saturating_mul(u128::from(market.step.mantissa));
+    push_padded(out, scaled, market.step.scale);
 }
 
 pub fn price(price: Price, market: &MarketSpec) -> String {
@@ -48,6 +54,12 @@ pub fn price(price: Price, market: &MarketSpec) -> String {
 pub fn lots(lots: Lots, market: &MarketSpec) -> String {
     let mut out = String::new();
     push_lots(&mut out, lots, market);
+    out
+}
+
+pub fn volume(lots: u128, market: &MarketSpec) -> String {
+    let mut out = String::new();
+    push_volume(&mut out, lots, market);
     out
 }
 

@@ -170,6 +170,18 @@ fn pinned_bytes_decode_to_what_they_were() {
     }
 }
 
+#[test]
+fn frames_one_behind_the_other_are_read_up_to_the_first_that_is_none() {
+    let (_, one) = frames().remove(0);
+    let mut bytes = [one.as_slice(), &one, &one].concat();
+    assert_eq!(Frame::each_of(&bytes).filter(Result::is_ok).count(), 3);
+    assert_eq!(Frame::each_of(&[]).count(), 0);
+    bytes[one.len()] = 0;
+    let read: Vec<_> = Frame::each_of(&bytes).collect();
+    assert_eq!(read[0].unwrap().bytes(), one);
+    assert_eq!(read[1..], [Err(DecodeError::Kind(0))]);
+}
+
 proptest::proptest! {
     #[test]
     fn no_bytes_make_decoding_panic(

@@ -234,6 +234,14 @@ impl Replica {
         self.market(market).map_or(StreamCursor::START, |market| market.stream.cursor)
     }
 
+    /// The last frame on the event stream of the market, or on that of the accounts.
+    pub fn previous(&self, market: MarketId) -> Option<Sequence> {
+        if market == MarketId::ACCOUNTS {
+            return self.accounts_stream.previous;
+        }
+        self.market(market).and_then(|market| market.stream.previous)
+    }
+
     /// What a shard needs to go on with the market; a market that is not listed is an empty one.
     pub fn market_state(&self, market: MarketId) -> MarketState {
         self.market(market).map(MarketReplica::state).unwrap_or_default()

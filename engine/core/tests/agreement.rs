@@ -204,12 +204,7 @@ impl Both {
         let frame = Frame::parse(&bytes).unwrap();
         prop_assert_eq!(frame.command, command);
         prop_assert_eq!(frame.header.cursor, cursor);
-        let id = match frame.header.outcome {
-            Outcome::Rested { order, .. }
-            | Outcome::Filled { order }
-            | Outcome::Expired { order, .. } => Some(order),
-            _ => None,
-        };
+        let id = frame.header.outcome.order();
         let expected = self.naive.apply(&command, id);
         let header = frame.header;
         prop_assert_eq!(header.outcome, expected.outcome, "{:?}", command);

@@ -120,7 +120,7 @@ impl World {
         } else {
             assert_eq!(applied.market, command.market());
         }
-        if let Some(order) = order_of(frame.header.outcome) {
+        if let Some(order) = frame.header.outcome.order() {
             self.given.extend(command.account().map(|account| (order, account)));
         }
         let state = self.replica.market_state(command.market());
@@ -140,7 +140,7 @@ impl World {
         }
         let bytes = self.twin.shard.apply(&Input { cursor, command }).concat();
         let frame = Frame::parse(&bytes).unwrap();
-        let ids = (order_of(expected.header.outcome), order_of(frame.header.outcome));
+        let ids = (expected.header.outcome.order(), frame.header.outcome.order());
         if let (Some(order), Some(twin)) = ids {
             self.twin_ids.insert(order, twin);
         }
@@ -202,15 +202,6 @@ impl World {
                 assert_eq!(best, book.best(side));
             }
         }
-    }
-}
-
-fn order_of(outcome: Outcome) -> Option<OrderId> {
-    match outcome {
-        Outcome::Rested { order, .. }
-        | Outcome::Filled { order }
-        | Outcome::Expired { order, .. } => Some(order),
-        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam::channel::Receiver;
-use protocol::{DecodeError, Frame, GatewayId, Sequence, keys};
+use protocol::{Frame, GatewayId, Sequence, keys};
 
 use super::Broadcast;
 use crate::counters::EgressCounters;
@@ -97,12 +97,10 @@ pub fn each_frame(
     mut after: Sequence,
     mut visit: impl FnMut(&Frame<'_>),
 ) -> Result<(), EngineError> {
-    let mut rest = frames;
-    while !rest.is_empty() {
-        let failed = |cause: DecodeError| EngineError::Decode { after, cause };
-        let (frame, behind) = Frame::split_from(rest).map_err(failed)?;
+    for frame in Frame::each_of(frames) {
+        let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
         visit(&frame);
-        (after, rest) = (frame.header.sequence, behind);
+        after = frame.header.sequence;
     }
     Ok(())
 }

@@ -90,12 +90,7 @@ fn read_as(
 ) -> Result<(Vec<u64>, Option<Tail>), JournalError> {
     let mut found = Vec::new();
     let tail = reader::replay(folder, definitions, |frames| {
-        let mut rest = frames;
-        while !rest.is_empty() {
-            let (frame, after) = Frame::split_from(rest).unwrap();
-            found.push(frame.header.sequence.0);
-            rest = after;
-        }
+        found.extend(Frame::each_of(frames).map(|frame| frame.unwrap().header.sequence.0));
         Ok::<_, JournalError>(())
     })?;
     Ok((found, tail))

@@ -57,12 +57,7 @@ impl Stand {
 }
 
 fn each_frame(block: &DurableBlock, mut take: impl FnMut(&Frame<'_>)) {
-    let mut rest = block.frames.as_slice();
-    while !rest.is_empty() {
-        let (frame, behind) = Frame::split_from(rest).unwrap();
-        take(&frame);
-        rest = behind;
-    }
+    Frame::each_of(&block.frames).for_each(|frame| take(&frame.unwrap()));
 }
 
 fn read(publications: Vec<Publication>) -> Vec<(String, Value)> {

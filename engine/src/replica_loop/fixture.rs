@@ -6,9 +6,9 @@ use engine_core::replica::Replica;
 use engine_core::{Input, Ledger, Sequencer, Shard, ShardLimits};
 pub use protocol::fixture::{BASE, MARKET, QUOTE, price};
 use protocol::{
-    AccountId, Action, Catalog, Command, Frame, GatewayId, Lots, OrderId, OrderKind, Origin,
-    Outcome, Place, SelfTradePrevention, Sequence, Side, StreamCursor, TimeInForce, Transfer,
-    TransferId, Units, fixture,
+    AccountId, Action, Catalog, Command, Frame, GatewayId, Lots, OrderId, OrderKind, Origin, Place,
+    SelfTradePrevention, Sequence, Side, StreamCursor, TimeInForce, Transfer, TransferId, Units,
+    fixture,
 };
 
 use crate::durable::DurableBlock;
@@ -73,18 +73,11 @@ impl TestExchange {
 
     /// The order given out by the last frame of a block.
     pub fn order(block: &DurableBlock) -> OrderId {
-        let (mut rest, mut order) = (block.frames.as_slice(), None);
-        while !rest.is_empty() {
-            let (frame, behind) = Frame::split_from(rest).unwrap();
-            rest = behind;
-            order = match frame.header.outcome {
-                Outcome::Rested { order, .. }
-                | Outcome::Filled { order }
-                | Outcome::Expired { order, .. } => Some(order),
-                other => panic!("no order was placed: {other:?}"),
-            };
-        }
-        order.unwrap()
+        let placed = Frame::each_of(&block.frames).map(|frame| {
+            let outcome = frame.unwrap().header.outcome;
+            outcome.order().unwrap_or_else(|| panic!("no order was placed: {outcome:?}"))
+        });
+        placed.last().unwrap()
     }
 }
 

@@ -140,9 +140,6 @@ fn candle_json(
     market: &MarketSpec,
     quote: &AssetSpec,
 ) -> CandleJson {
-    let mut volume = String::new();
-    let lots = candle.lots.saturating_mul(u128::from(market.step.mantissa));
-    text::push_padded(&mut volume, lots, market.step.scale);
     CandleJson {
         start: spaced(candle.open_time_s),
         end: spaced(interval.next_start(candle.open_time_s)),
@@ -150,7 +147,7 @@ fn candle_json(
         high: text::price(candle.high, market),
         low: text::price(candle.low, market),
         close: text::price(candle.close, market),
-        volume,
+        volume: text::volume(candle.lots, market),
         quote_volume: text::units(candle.quote_units, quote),
         trades: candle.trades.to_string(),
     }

@@ -277,9 +277,6 @@ fn ticker_json<'c>(ticker: &Ticker, market: &'c MarketSpec, quote: &AssetSpec) -
     let mut price_change = sign(change);
     let scaled = change.unsigned_abs() * u128::from(market.tick.mantissa);
     text::push_padded(&mut price_change, scaled, market.tick.scale);
-    let mut volume = String::new();
-    let lots = ticker.lots.saturating_mul(u128::from(market.step.mantissa));
-    text::push_padded(&mut volume, lots, market.step.scale);
     TickerJson {
         symbol: &market.symbol,
         first_price: price(ticker.first),
@@ -288,7 +285,7 @@ fn ticker_json<'c>(ticker: &Ticker, market: &'c MarketSpec, quote: &AssetSpec) -
         low: price(ticker.low),
         price_change,
         price_change_percent: fraction(change, first),
-        volume,
+        volume: text::volume(ticker.lots, market),
         quote_volume: text::units(ticker.quote, quote),
         trades: ticker.trades.to_string(),
     }
