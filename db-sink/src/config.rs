@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use protocol::refill::PAGE_EXPIRES_MS;
 use serde::Deserialize;
 use service::{ConfigError, ExchangeFile};
 
@@ -25,6 +26,7 @@ struct RawConfig {
     age_ms_max: u64,
     read_entries_max: usize,
     redis_deadline_ms: u64,
+    refill_ms_max: u64,
     database_deadline_ms: u64,
     retry_ms_max: u64,
     drain_ms_max: u64,
@@ -39,6 +41,7 @@ impl Default for RawConfig {
             age_ms_max: 50,
             read_entries_max: 2000,
             redis_deadline_ms: 3000,
+            refill_ms_max: 5000,
             database_deadline_ms: 30_000,
             retry_ms_max: 5000,
             drain_ms_max: 10_000,
@@ -59,6 +62,8 @@ pub struct Config {
     /// Entries held in memory before they are in a batch; reading stops when it is full.
     pub read_entries_max: usize,
     pub redis_deadline: Duration,
+    /// How long a page of lacking frames may take before it is asked for again.
+    pub refill_max: Duration,
     pub database_deadline: Duration,
     /// Longest pause between two attempts to reach Redis or the database.
     pub retry_max: Duration,
@@ -84,6 +89,7 @@ impl Config {
         in_range("age_ms_max", raw.age_ms_max, 1, 60_000)?;
         in_range("read_entries_max", raw.read_entries_max as u64, 1, 100_000)?;
         in_range("redis_deadline_ms", raw.redis_deadline_ms, 100, 600_000)?;
+        in_range("refill_ms_max", raw.refill_ms_max, 100, PAGE_EXPIRES_MS)?;
         in_range("database_deadline_ms", raw.database_deadline_ms, 100, 600_000)?;
         in_range("retry_ms_max", raw.retry_ms_max, 10, 600_000)?;
         in_range("drain_ms_max", raw.drain_ms_max, 100, 600_000)?;
@@ -95,6 +101,7 @@ impl Config {
             age_max: Duration::from_millis(raw.age_ms_max),
             read_entries_max: raw.read_entries_max,
             redis_deadline: Duration::from_millis(raw.redis_deadline_ms),
+            refill_max: Duration::from_millis(raw.refill_ms_max),
             database_deadline: Duration::from_millis(raw.database_deadline_ms),
             retry_max: Duration::from_millis(raw.retry_ms_max),
             drain_max: Duration::from_millis(raw.drain_ms_max),

@@ -72,8 +72,25 @@ fn is_transient(cause: &sqlx::Error) -> bool {
 /// on.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamFault {
-    #[error("gap: frame {sequence} follows {previous}, but the last frame here is {last}")]
-    Gap { sequence: u64, previous: u64, last: u64 },
+    #[error(
+        "the database ends at frame {last}, but the engine's journal begins only behind frame \
+         {begins_after}: what lies between was removed. Restore a copy of the database that goes \
+         further, or of the engine's data folder that begins earlier; then start the sink again"
+    )]
+    Removed { last: u64, begins_after: u64 },
+    #[error(
+        "frame {sequence} follows frame {previous}, which the engine's journal does not have \
+         behind {last}, the last frame here: queue, journal and database are not of one exchange"
+    )]
+    Contradiction { sequence: u64, previous: u64, last: u64 },
+    #[error("entry {id} holds frame {sequence}: ids of event queues are sequences")]
+    ForeignId { id: String, sequence: u64 },
+    #[error("the engine's page of frames behind {after} does not end in a whole frame")]
+    Page {
+        after: u64,
+        #[source]
+        cause: DecodeError,
+    },
     #[error("entry {id} is not a frame")]
     Frame {
         id: String,

@@ -4,7 +4,9 @@
 //! ```text
 //! redis events:{M} ─▶ feed ─▶ batcher ─▶ writer ─▶ database      writer ─▶ trim ─▶ redis
 //!                     XREAD   frames     one transaction a       position  XTRIM
-//!                             → rows     batch, with position
+//!                     ▲   │   → rows     batch, with position              HSET
+//!                page │   ▼ order
+//!                     refill ◀─▶ redis ◀─▶ engine     what the queue lacks, from the journal
 //! ```
 //!
 //! The position of a stream lives in the database alone and moves in the transaction that writes
@@ -16,6 +18,10 @@
 pub mod config;
 pub mod error;
 pub mod streams;
+pub mod queue_info;
+pub mod chain;
+pub mod lane;
+pub mod refill;
 pub mod feed;
 pub mod rows;
 pub mod order_events;

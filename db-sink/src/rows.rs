@@ -44,7 +44,8 @@ impl Rows {
         }
         let at = At::of(frame)?;
         let cause = match &frame.command.action {
-            Action::CreateAccount => return Ok(()),
+            // Nothing of either is stored; their frames count in the position alone.
+            Action::CreateAccount | Action::SetBookState { .. } => return Ok(()),
             Action::Deposit(transfer) => self.transfer(&at, Cause::Deposit, transfer)?,
             Action::Withdraw(transfer) => self.transfer(&at, Cause::Withdrawal, transfer)?,
             Action::Place(place) => {
@@ -228,8 +229,8 @@ mod tests {
     use super::*;
     use protocol::{
         AccountId, AssetId, ClientId, Closed, ClosedReason, Command, FrameHeader, FrameWriter,
-        GatewayId, OrderKind, Origin, Price, SelfTradePrevention, Sequence, StreamCursor,
-        TimeInForce, TradeId, TransferId, Units, fixture,
+        GatewayId, OrderKind, Origin, Price, SelfTradePrevention, Sequence, StateDigest,
+        StreamCursor, TimeInForce, TradeId, TransferId, Units, fixture,
     };
 
     fn rows(action: Action, outcome: Outcome, events: &[Event]) -> Result<Rows, RowError> {
@@ -241,6 +242,7 @@ mod tests {
             cursor: StreamCursor::START,
             outcome,
             held: Units(0),
+            digest: StateDigest::default(),
         };
         let mut writer = FrameWriter::new(8);
         events.iter().for_each(|event| writer.push(event));

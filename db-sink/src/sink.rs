@@ -22,12 +22,16 @@ use crate::database::{Database, within};
 use crate::error::SinkError;
 use crate::feed::Feed;
 use crate::migrate;
+use crate::refill::Refill;
 use crate::streams::Streams;
 use crate::trim::Trim;
 use crate::writer::Writer;
 
 /// A batch being written, and one more that is ready.
 const BATCHES_AHEAD: usize = 1;
+
+/// A page being handed on, and one more.
+const PAGES_AHEAD: usize = 1;
 
 /// After the writer has ended the other tasks have nothing left to do but one trim.
 const NEIGHBOURS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -37,7 +41,7 @@ const NEIGHBOURS_END_WITHIN: Duration = Duration::from_secs(5);
 pub struct Readiness {
     pub redis: Option<Condition>,
     pub database: Option<Condition>,
-    /// Whether every stream is being written: no gap was found.
+    /// Whether every stream is being written: none is stopped or lacks frames.
     pub streams: Option<Condition>,
 }
 
@@ -147,14 +151,27 @@ impl Sink {
         let config = &self.config;
         let (entries_out, entries_in) = mpsc::channel(config.read_entries_max);
         let (batches_out, batches_in) = mpsc::channel(BATCHES_AHEAD);
+        let (orders_out, orders_in) = mpsc::channel(streams.all().len());
+        let (pages_out, pages_in) = mpsc::channel(PAGES_AHEAD);
         let feed = Feed {
             client: client.clone(),
             streams: Arc::clone(&streams),
-            cursors: Feed::cursors(&claim.positions),
+            lanes: Feed::lanes(&claim.positions, config.retry_max),
+            orders: orders_out,
+            pages: pages_in,
             entries_max: config.read_entries_max,
             deadline: config.redis_deadline,
             retry_max: config.retry_max,
             readiness: self.readiness.clone(),
+        };
+        let refill = Refill {
+            client: client.clone(),
+            streams: Arc::clone(&streams),
+            // Also where epochs repeat because the database is another or an older one.
+            asker: format!("sink-{}-{:016x}", claim.epoch, rand::random::<u64>()),
+            wait: config.refill_max,
+            deadline: config.redis_deadline,
+            retry_max: config.retry_max,
         };
         let (rows_max, age_max) = (config.rows_max, config.age_max);
         let positions = claim.positions.clone();
@@ -172,6 +189,7 @@ impl Sink {
         let mut tasks = Tasks::default();
         let stop_reading = stop.child_token();
         let feed = tasks.spawn(feed.run(entries_out, stop_reading.clone()));
+        let refill = tasks.spawn(refill.run(orders_in, pages_out, stop_reading.clone()));
         let batcher = tasks.spawn(batcher.run(batches_out));
         let trim = tasks.spawn(trim.run());
         let writer = tasks.spawn(writer.run(batches_in));
@@ -180,6 +198,7 @@ impl Sink {
         stop_reading.cancel();
         joined(timeout(NEIGHBOURS_END_WITHIN, async {
             feed.await?;
+            refill.await?;
             batcher.await?;
             trim.await
         }))

@@ -1,22 +1,24 @@
-//! Tells Redis what it need not keep: everything that is committed. Also measures how far behind
-//! the sink is. Neither is needed for correctness, so a failure is only tried again later.
+//! Tells Redis what it need not keep, everything that is committed, and the engine how far that
+//! is. Also measures how far behind the sink is. None of it is needed for correctness, so a failure
+//! is only tried again later.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::StreamCursor;
+use protocol::{StreamCursor, keys};
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamInfoStreamReply;
-use redis::{Client, FromRedisValue, RedisError, Value};
+use redis::{Client, RedisError};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::Position;
 use crate::feed::connect;
+use crate::queue_info::queues;
 use crate::streams::Streams;
 
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// Also how long the engine goes without [`keys::COMMITTED`] when Redis has lost its data.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Trim {
@@ -32,9 +34,8 @@ impl Trim {
     /// Works until the writer is gone, and trims what it committed last.
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.retry_max);
-        let mut trimmed = vec![Position::default(); self.streams.all().len()];
         loop {
-            match self.session(&mut trimmed, &mut backoff).await {
+            match self.session(&mut backoff).await {
                 Ok(()) => return,
                 Err(error) => {
                     let pause = backoff.pause();
@@ -48,76 +49,64 @@ impl Trim {
         }
     }
 
-    async fn session(
-        &mut self,
-        trimmed: &mut [Position],
-        backoff: &mut Backoff,
-    ) -> Result<(), RedisError> {
+    async fn session(&mut self, backoff: &mut Backoff) -> Result<(), RedisError> {
         let mut connection = connect(&self.client, self.deadline).await?;
-        let mut ticks = interval(MEASURE_EVERY);
+        let mut ticks = interval(TELL_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Redis may be another one than before: what was told to that does not count.
+        let mut told: Vec<Option<Position>> = vec![None; self.streams.all().len()];
         loop {
             let committed = self.committed.borrow_and_update().clone();
-            self.trim(&mut connection, &committed, trimmed).await?;
+            self.tell(&mut connection, &committed, &mut told).await?;
             backoff.reset();
             tokio::select! {
                 changed = self.committed.changed() => if changed.is_err() {
                     return Ok(());
                 },
-                _ = ticks.tick() => self.measure(&mut connection).await?,
+                _ = ticks.tick() => {
+                    self.measure(&mut connection).await?;
+                    told.fill(None);
+                }
             }
         }
     }
 
-    async fn trim(
+    /// Those positions that are not told yet.
+    async fn tell(
         &self,
         connection: &mut MultiplexedConnection,
         committed: &[Position],
-        trimmed: &mut [Position],
+        told: &mut [Option<Position>],
     ) -> Result<(), RedisError> {
         let mut pipeline = redis::pipe();
-        let mut commands = 0;
         for (place, position) in committed.iter().enumerate() {
-            if *position == trimmed[place] {
+            if told[place] == Some(*position) {
                 continue;
             }
+            let stream = self.streams.at(place);
+            pipeline.hset(keys::COMMITTED, &stream.name, position.sequence).ignore();
             let cursor = position.cursor;
             let keep_from = StreamCursor { counter: cursor.counter.saturating_add(1), ..cursor };
-            let key = &self.streams.at(place).key;
-            pipeline.cmd("XTRIM").arg(key).arg("MINID").arg(keep_from.to_string()).ignore();
-            commands += 1;
+            pipeline.cmd("XTRIM").arg(&stream.key).arg("MINID").arg(keep_from.to_string()).ignore();
         }
-        if commands == 0 {
+        if pipeline.is_empty() {
             return Ok(());
         }
         pipeline.query_async::<()>(connection).await?;
-        trimmed.copy_from_slice(committed);
+        for (told, position) in told.iter_mut().zip(committed) {
+            *told = Some(*position);
+        }
         Ok(())
     }
 
     /// How many entries wait in Redis, and how far the last of them is ahead of the position.
     async fn measure(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let mut pipeline = redis::pipe();
-        // A stream that does not exist is an error for XINFO.
-        pipeline.ignore_errors();
-        for stream in self.streams.all() {
-            pipeline.cmd("XINFO").arg("STREAM").arg(&stream.key);
-        }
-        let replies: Vec<Value> = pipeline.query_async(connection).await?;
+        let queues = queues(connection, &self.streams).await?;
         let committed = self.committed.borrow().clone();
-        for (place, reply) in replies.into_iter().enumerate() {
-            let stream = self.streams.at(place);
-            let (entries, last) = match reply {
-                Value::ServerError(_) => (0, None),
-                reply => {
-                    let info = StreamInfoStreamReply::from_redis_value(reply)?;
-                    (info.length, StreamCursor::parse(&info.last_generated_id))
-                }
-            };
-            let last = last.map_or(0, |cursor| cursor.milliseconds);
-            let behind = last.saturating_sub(committed[place].cursor.milliseconds);
+        for ((stream, queue), position) in self.streams.all().iter().zip(queues).zip(committed) {
+            let behind = queue.last.saturating_sub(position.sequence);
             metrics::gauge!("sink_lag_entries", "stream" => stream.name.clone())
-                .set(entries as f64);
+                .set(queue.entries as f64);
             metrics::gauge!("sink_lag_sequences", "stream" => stream.name.clone())
                 .set(behind as f64);
         }

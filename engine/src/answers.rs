@@ -13,7 +13,7 @@ const LEVELS_MAX: usize = 10_000;
 pub fn answer(replica: &Replica, query: &Query, now_us: u64) -> Answer {
     let sequence = replica.last_sequence().unwrap_or(Sequence(0));
     let body = body(replica, &query.ask, now_us).unwrap_or(AnswerBody::UnknownMarket);
-    Answer { id: query.id, epoch: query.epoch, sequence, body }
+    Answer { id: query.id, life: query.life, sequence, body }
 }
 
 /// `None` when the question names a market that is not listed.
@@ -38,6 +38,18 @@ fn body(replica: &Replica, ask: &Ask, now_us: u64) -> Option<AnswerBody> {
         Ask::Account { account } => {
             AnswerBody::Account { exists: replica.accounts().exists(*account) }
         }
+        Ask::FinishedOrders { account, market, after } => {
+            if let Some(market) = market {
+                replica.market(*market)?;
+            }
+            AnswerBody::FinishedOrders(replica.finished_orders(*account, *market, after))
+        }
+        Ask::BookStates => {
+            let state = |market: &MarketReplica| (market.spec().id, market.book_state());
+            AnswerBody::BookStates(replica.markets().map(state).collect())
+        }
+        Ask::Epoch { gateway } => AnswerBody::Epoch(replica.epoch(*gateway)),
+        Ask::Conservation => AnswerBody::Conservation(replica.conservation()),
     })
 }
 

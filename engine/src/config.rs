@@ -12,6 +12,7 @@ use service::ExchangeFile;
 use crate::error::EngineError;
 use crate::idle::Waiting;
 use crate::journal::writer::Durability;
+use crate::snapshot::retention::JournalRetention;
 
 /// As written; the file's comments say what each key means.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,7 +32,11 @@ pub struct RawConfig {
     outbound_ring_records: usize,
     block_kib_max: usize,
     segment_mib: u64,
+    snapshot_frames: u64,
+    drain_snapshot_frames_min: u64,
+    journal_retention: JournalRetention,
     egress_blocks_max: usize,
+    events_queue_max: usize,
     publications_max: usize,
     queries_max: usize,
     accounts_max: u32,
@@ -58,7 +63,11 @@ impl Default for RawConfig {
             outbound_ring_records: 16_384,
             block_kib_max: 1024,
             segment_mib: 64,
+            snapshot_frames: 1_000_000,
+            drain_snapshot_frames_min: 10_000,
+            journal_retention: JournalRetention::Needed,
             egress_blocks_max: 64,
+            events_queue_max: 1_000_000,
             publications_max: 4096,
             queries_max: 1024,
             accounts_max: 100_000,
@@ -102,7 +111,13 @@ pub struct Config {
     pub outbound_ring_records: usize,
     pub block_bytes_max: usize,
     pub segment_bytes: u64,
+    /// From one snapshot to the next; 0: none is made.
+    pub snapshot_frames: u64,
+    /// Behind the last snapshot, that make one worth while when the engine drains.
+    pub drain_snapshot_frames_min: u64,
+    pub journal_retention: JournalRetention,
     pub egress_blocks_max: usize,
+    pub events_queue_max: u64,
     pub publications_max: usize,
     pub queries_max: usize,
     pub limits: ShardLimits,
@@ -141,6 +156,7 @@ impl RawConfig {
         within("block_kib_max", self.block_kib_max, 1, 1 << 20)?;
         within("segment_mib", self.segment_mib as usize, 1, 1 << 20)?;
         within("egress_blocks_max", self.egress_blocks_max, 1, 1 << 20)?;
+        within("events_queue_max", self.events_queue_max, 1, 1 << 32)?;
         within("publications_max", self.publications_max, 1, 1 << 20)?;
         within("queries_max", self.queries_max, 1, 1 << 20)?;
         within("accounts_max", self.accounts_max as usize, 1, 1 << 28)?;
@@ -169,7 +185,11 @@ impl RawConfig {
             outbound_ring_records: self.outbound_ring_records,
             block_bytes_max: self.block_kib_max << 10,
             segment_bytes: self.segment_mib << 20,
+            snapshot_frames: self.snapshot_frames,
+            drain_snapshot_frames_min: self.drain_snapshot_frames_min,
+            journal_retention: self.journal_retention,
             egress_blocks_max: self.egress_blocks_max,
+            events_queue_max: self.events_queue_max as u64,
             publications_max: self.publications_max,
             queries_max: self.queries_max,
             limits: ShardLimits {

@@ -37,6 +37,8 @@ pub struct IngressCounters {
     pub commands: Counter,
     /// Stream entries that are no command of their stream.
     pub malformed: Counter,
+    /// Streams that were found to be others than had been read.
+    pub replaced: Counter,
     /// Times a shard's ring was full.
     pub stalls: Counter,
     /// Milliseconds between the newest command's arrival on Redis and its reading.
@@ -84,13 +86,24 @@ pub struct EgressCounters {
     pub sequence: Counter,
 }
 
+/// Written by the events thread.
+#[derive(Debug, Default)]
+pub struct EventsCounters {
+    pub sent: EgressCounters,
+    /// Frames that were read from the journal's files, because they had passed by in memory or were
+    /// sent before.
+    pub read_again: Counter,
+}
+
 #[derive(Debug, Default)]
 pub struct Counters {
     pub ingress: Vec<Arc<IngressCounters>>,
     pub shards: Vec<Arc<ShardCounters>>,
     pub journal: Arc<JournalCounters>,
     pub replies: Arc<EgressCounters>,
-    pub events: Arc<EgressCounters>,
+    pub recalls: Arc<EgressCounters>,
+    pub events: Arc<EventsCounters>,
+    pub refills: Arc<EgressCounters>,
     pub publications: Arc<EgressCounters>,
 }
 
@@ -103,6 +116,12 @@ impl Counters {
         }
     }
 
+    /// Before any thread runs: what is durable from the lives before.
+    pub fn begin_at(&self, last: Sequence) {
+        self.journal.sequence.set(last.0);
+        self.events.sent.sequence.set(last.0);
+    }
+
     /// Copies everything into the process's metrics.
     pub fn export(&self) {
         for (thread, one) in self.ingress.iter().enumerate() {
@@ -111,6 +130,8 @@ impl Counters {
                 .absolute(one.commands.get());
             counter!("engine_ingress_malformed_total", "thread" => thread.clone())
                 .absolute(one.malformed.get());
+            counter!("engine_ingress_streams_replaced_total", "thread" => thread.clone())
+                .absolute(one.replaced.get());
             counter!("engine_ingress_stalls_total", "thread" => thread.clone())
                 .absolute(one.stalls.get());
             gauge!("engine_ingress_lag_seconds", "thread" => thread).set(seconds(&one.lag_ms));
@@ -132,9 +153,14 @@ impl Counters {
         counter!("engine_journal_groups_total").absolute(self.journal.groups.get());
         counter!("engine_journal_bytes_total").absolute(self.journal.bytes.get());
         gauge!("engine_durable_sequence").set(figure(&self.journal.sequence));
-        let egress = [
+        counter!("engine_events_read_again_frames_total").absolute(self.events.read_again.get());
+        let behind = self.journal.sequence.get().saturating_sub(self.events.sent.sequence.get());
+        gauge!("engine_events_behind_frames").set(behind as f64);
+        let egress: [(&str, &EgressCounters); 5] = [
             ("replies", &self.replies),
-            ("events", &self.events),
+            ("recalls", &self.recalls),
+            ("events", &self.events.sent),
+            ("refills", &self.refills),
             ("publications", &self.publications),
         ];
         for (thread, one) in egress {

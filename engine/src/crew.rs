@@ -14,6 +14,8 @@ use crate::stop::Stop;
 
 /// How late the wish to stop may be seen here.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long after a thread whose neighbour went away that one may take to say why it did.
+const CAUSE_WITHIN: Duration = Duration::from_secs(1);
 
 pub struct Crew {
     running: BTreeSet<String>,
@@ -101,15 +103,32 @@ impl Crew {
             };
             self.running.remove(&name);
             match outcome {
-                None => return Err(EngineError::Panicked { name }),
-                Some(Err(cause)) => {
-                    return Err(EngineError::Failed { name, cause: Box::new(cause) });
-                }
-                Some(Ok(())) if !stop.is_wished() => return Err(EngineError::EndedEarly { name }),
+                Some(Ok(())) if !stop.is_wished() => return Err(self.cause_of(name)),
                 Some(Ok(())) => tracing::debug!(thread = name, "drained"),
+                failed => return failure(name, failed),
             }
         }
         Ok(())
+    }
+
+    /// Why a thread ended by itself: mostly because another failed and took its end of a queue with
+    /// it, which is heard of only afterwards.
+    fn cause_of(&self, name: String) -> EngineError {
+        let until = Instant::now() + CAUSE_WITHIN;
+        while let Ok(exit) = self.exits.recv_deadline(until) {
+            if let Err(cause) = failure(exit.name, exit.outcome) {
+                return cause;
+            }
+        }
+        EngineError::EndedEarly { name }
+    }
+}
+
+fn failure(name: String, outcome: Option<Result<(), EngineError>>) -> Result<(), EngineError> {
+    match outcome {
+        None => Err(EngineError::Panicked { name }),
+        Some(Err(cause)) => Err(EngineError::Failed { name, cause: Box::new(cause) }),
+        Some(Ok(())) => Ok(()),
     }
 }
 
@@ -143,6 +162,26 @@ mod tests {
         .unwrap();
         stop.wish();
         crew.watch(&stop, SOON).unwrap();
+    }
+
+    #[test]
+    fn whoever_failed_is_named_and_not_a_neighbour_that_ended_with_it() {
+        let mut crew = Crew::new();
+        let (gone, is_gone) = channel::bounded::<()>(1);
+        crew.spawn("shard-0", move || {
+            assert!(is_gone.recv().is_err());
+            Ok(())
+        })
+        .unwrap();
+        crew.spawn("journal", move || {
+            drop(gone);
+            // As a thread that still puts its things away when the other has ended.
+            thread::sleep(2 * LOOK_EVERY);
+            Err(EngineError::EndedEarly { name: "the disk".to_owned() })
+        })
+        .unwrap();
+        let error = crew.watch(&Stop::default(), SOON).unwrap_err();
+        assert!(matches!(error, EngineError::Failed { name, .. } if name == "journal"));
     }
 
     #[test]

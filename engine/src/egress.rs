@@ -1,11 +1,15 @@
-//! What leaves the engine, all of it durable before: replies, event streams, market data.
+//! What leaves the engine, all of it durable before: replies, event streams, market data, and
+//! frames that somebody asks for again.
 //!
 //! Each kind has a thread and a connection of its own, so that a slow database queue delays no
-//! reply. While Redis is away they keep what they have and wait; their bounded queues fill, and
-//! stage by stage everybody before them waits too. Nothing is dropped on this side.
+//! reply. While Redis is away, replies and market data keep what they have and wait; when the
+//! replies' queue is full the journal waits for them, and stage by stage everybody before. Event
+//! streams let blocks go by and read them from the journal later. Nothing is dropped on this side.
 
 use std::sync::Arc;
 
+use protocol::Record;
+use protocol::keys::COMMAND_FIELD;
 use redis::Value;
 
 use crate::counters::EgressCounters;
@@ -13,14 +17,18 @@ use crate::redis_link::{Pipeline, RedisLink};
 use crate::stop::Stop;
 
 pub mod replies;
+pub mod recent_frames;
+pub mod recalls;
 pub mod event_streams;
+pub mod event_queues;
+pub mod refills;
 pub mod publisher;
 
 /// Messages sent in one go, at most about this much.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// Sends pub/sub messages until Redis has taken them. After a lost connection some may be sent
-/// twice: every message says by itself what it continues or answers.
+/// Sends messages until Redis has taken them. After a lost connection some may be sent twice: every
+/// publication says by itself what it continues or answers, and commands are recognised.
 pub struct Broadcast {
     link: RedisLink,
     /// Never wished: egress ends when what feeds it ends.
@@ -36,6 +44,11 @@ impl Broadcast {
 
     pub fn push(&mut self, channel: &[u8], payload: &[u8]) {
         self.pipeline.push(&[b"PUBLISH", channel, payload]);
+    }
+
+    /// A command record for a command stream.
+    pub fn push_command(&mut self, key: &[u8], record: &Record) {
+        self.pipeline.push(&[b"XADD", key, b"*", COMMAND_FIELD.as_bytes(), record]);
     }
 
     pub fn is_full(&self) -> bool {

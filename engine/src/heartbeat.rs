@@ -15,8 +15,8 @@ use crate::stop::Stop;
 
 pub struct Pulse {
     pub client: Client,
-    /// Unix seconds at which this life began.
-    pub epoch: u32,
+    /// Microseconds since the epoch at which this life began.
+    pub life: u64,
     pub position: Arc<DurablePosition>,
     /// Whether Redis answered last time.
     pub redis: Condition,
@@ -30,7 +30,7 @@ impl Pulse {
         let expires = HEARTBEAT_EXPIRES_MS.to_string();
         loop {
             let heartbeat = Heartbeat {
-                epoch: self.epoch,
+                life: self.life,
                 sequence: self.position.get(),
                 time_us: clock::now_us(),
             };

@@ -17,11 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam::channel::Sender;
 use protocol::Sequence;
 
 use crate::counters::JournalCounters;
-use crate::durable::DurableBlock;
+use crate::durable::{DurableBlock, Listener};
 use crate::error::JournalError;
 use crate::idle::Idle;
 
@@ -31,6 +30,8 @@ pub mod definitions;
 pub mod segment;
 pub mod writer;
 pub mod reader;
+pub mod follow;
+pub mod retention;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -51,7 +52,7 @@ impl DurablePosition {
         Sequence(self.0.load(Ordering::Acquire))
     }
 
-    fn set(&self, last: Sequence) {
+    pub(crate) fn set(&self, last: Sequence) {
         // Release: who sees the position sees the file as it was synced.
         self.0.store(last.0, Ordering::Release);
     }
@@ -65,9 +66,7 @@ pub struct JournalLoop {
     /// A block is closed to further frames at this size.
     pub block_bytes_max: usize,
     pub position: Arc<DurablePosition>,
-    /// Who hears of durable blocks. Full: the journal waits, and through the rings everybody
-    /// before.
-    pub listeners: Vec<Sender<Arc<DurableBlock>>>,
+    pub listeners: Vec<Listener>,
     pub counters: Arc<JournalCounters>,
 }
 
@@ -99,7 +98,8 @@ impl JournalLoop {
         self.writer.append(last, &frames)?;
         self.counters.committed(last, count, frames.len(), began.elapsed());
         self.position.set(last);
-        let block = Arc::new(DurableBlock { first, last, frames });
-        Ok(self.listeners.iter().all(|listener| listener.send(Arc::clone(&block)).is_ok()))
+        let link = self.writer.mark().link;
+        let block = Arc::new(DurableBlock { first, last, frames, link });
+        Ok(self.listeners.iter().all(|listener| listener.tell(&block)))
     }
 }

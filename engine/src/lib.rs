@@ -12,13 +12,16 @@ pub mod journal;
 pub mod egress;
 
 pub mod recovery;
+pub mod snapshot;
 pub mod data_dir;
+pub mod disk;
 pub mod durable;
 pub mod replica_loop;
 pub mod market_data;
 pub mod queries;
 pub mod answers;
 pub mod heartbeat;
+pub mod journal_tools;
 
 pub mod crew;
 pub mod ring;

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use engine::config::{Config, Overrides};
 use engine::counters::Counters;
+use engine::journal_tools::{self, JournalVerb};
 use engine::pinning;
 use engine::pipeline::{self, Conditions};
 use engine::stop::Stop;
@@ -29,31 +30,44 @@ struct Args {
     verb: Option<Verb>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Verb {
     /// Recover from the journal and run; the default.
     Run,
+    /// Look into the journal's files, also beside a running engine.
+    #[command(subcommand)]
+    Journal(JournalVerb),
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     service::logs::init();
-    let done = match args.verb.unwrap_or(Verb::Run) {
-        Verb::Run => run(args),
+    let done = match args.verb.clone().unwrap_or(Verb::Run) {
+        Verb::Run => run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Journal(verb) => answer(args, verb),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the engine ends: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        tracing::error!("the engine ends: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn config(args: Args) -> anyhow::Result<Config> {
+    let file = ExchangeFile::load(&args.common.config)?;
+    let overrides = Overrides { ops_listen: args.common.ops_listen, data_dir: args.data_dir };
+    Ok(Config::of(&file, overrides, pinning::usable_cores())?)
+}
+
+fn answer(args: Args, verb: JournalVerb) -> anyhow::Result<ExitCode> {
+    let data_dir = match &args.data_dir {
+        Some(data_dir) => data_dir.clone(),
+        None => config(args)?.data_dir,
+    };
+    Ok(journal_tools::answer(&data_dir, verb)?.into())
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
-    let file = ExchangeFile::load(&args.common.config)?;
-    let overrides = Overrides { ops_listen: args.common.ops_listen, data_dir: args.data_dir };
-    let config = Config::of(&file, overrides, pinning::usable_cores())?;
+    let config = config(args)?;
     let counters = Arc::new(Counters::new(config.ingress_threads, config.shards));
     let exported = Arc::clone(&counters);
     let ops = Ops::start(config.ops_listen, move || exported.export())?;

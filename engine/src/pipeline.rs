@@ -1,27 +1,31 @@
 //! Who owns which thread and which queue.
 //!
 //! ```text
-//!                                                            ┌─▶ replies ──────▶ redis
-//! redis ─▶ ingress-i ═▶ shard-j ═▶ journal ─▶ (fdatasync) ─▶─┼─▶ events ───────▶ redis
-//!          XREAD        pinned     by sequence               └─▶ replica ─▶ publisher ─▶ redis
-//!                                                                   ▲
-//!          ═▶ ring (rtrb)   ─▶ bounded channel            redis ─▶ queries      heartbeat ─▶ redis
+//!                                                            ┌─▶ replies ─▶ recalls ─▶ redis
+//! redis ─▶ ingress-i ═▶ shard-j ═▶ journal ─▶ (fdatasync) ─▶─┼╌▶ replica ─▶ publisher ─▶ redis
+//!          XREAD        pinned     by sequence               └╌▶ events ─▶ redis
+//!
+//! redis ─▶ queries ─▶ replica ─▶ snapshot (files)     heartbeat ─▶ redis
+//! redis ─▶ refills ─▶ redis         journal's files ─▶ replica, events, recalls, refills
+//!
+//! ═▶ ring (rtrb)   ─▶ bounded channel   ╌▶ bounded channel that lets pass what it has no room for
 //! ```
 //!
 //! **Invariants.** Every ring has one producer and one consumer. Every queue is bounded, and a full
-//! one stalls the stage before it, up to the ingress, which then leaves the commands on Redis. So
-//! at most this many commands are read but not durable: one answer of Redis for each ingress
-//! thread, the inbound rings, the outbound rings and one block. Nothing goes round in a circle, so
-//! nobody waits for himself; why the rings between shards and journal cannot lock up is told in
+//! one stalls the stage before it, up to the ingress, which then leaves the commands on Redis; but
+//! who can read from the journal's files what he missed (╌▶) stalls nobody. So at most this many
+//! commands are read but not durable: one answer of Redis for each ingress thread, the inbound
+//! rings, the outbound rings and one block. Nothing goes round in a circle, so nobody waits for
+//! himself; why the rings between shards and journal cannot lock up is told in
 //! [`crate::journal::merge`].
 //!
-//! Ending: ingress, queries and heartbeat look for the wish to stop. Whoever ends lets go of its
-//! queues; the next one drains them and ends in turn. A thread that ends otherwise ends the
+//! Ending: ingress, queries, refills and heartbeat look for the wish to stop. Whoever ends lets go
+//! of its queues; the next one drains them and ends in turn. A thread that ends otherwise ends the
 //! process.
 
 use std::sync::Arc;
 
-use crossbeam::channel::{self, Receiver, Sender};
+use crossbeam::channel::{self, Sender};
 use engine_core::replica::Replica;
 use engine_core::{Input, Shard};
 use protocol::{MarketId, Record, Sequence, keys};
@@ -30,40 +34,59 @@ use service::{Condition, Ops};
 
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::counters::Counters;
+use crate::counters::{Counters, EgressCounters};
 use crate::crew::Crew;
-use crate::data_dir::DataDir;
-use crate::durable::{DurableBlock, Publication};
+use crate::data_dir::{self, DataDir};
+use crate::disk::{Disk, RealDisk};
+use crate::durable::{DurableBlock, Listener};
+use crate::egress::event_queues::EventQueues;
 use crate::egress::event_streams::EventStreams;
+use crate::egress::recalls::Recalls;
+use crate::egress::recent_frames::RecentFrames;
+use crate::egress::refills::{Archive, Desks, Refills};
 use crate::egress::replies::Replies;
 use crate::egress::{Broadcast, publisher};
 use crate::error::EngineError;
 use crate::heartbeat::Pulse;
 use crate::idle::{Bell, Idle};
 use crate::ingress::durable_cursors::DurableCursors;
-use crate::ingress::{CommandStream, Ingress};
+use crate::ingress::stream::CommandStream;
+use crate::ingress::{Ingress, Source};
 use crate::journal::definitions::Definitions;
+use crate::journal::follow::Follower;
 use crate::journal::merge::Merge;
+use crate::journal::reader::Mark;
 use crate::journal::writer::{Writer, WriterSettings};
 use crate::journal::{DurablePosition, JournalLoop};
 use crate::pinning;
 use crate::queries::{self, QueriesSettings};
 use crate::recovery::{self, Recovered};
 use crate::redis_link::{self, RedisLink};
+use crate::replica_loop::feed::Feed;
+use crate::replica_loop::snapshots::{Distances, Snapshots};
 use crate::replica_loop::{self, ReplicaChannels, ReplicaSettings};
 use crate::ring::{Inlet, Outlet, ring};
 use crate::shard_loop::ShardLoop;
+use crate::snapshot::keeper::{Keeper, KeeperSettings};
 use crate::stop::Stop;
+
+/// Memory for the latest frames, in which first answers to commands that come again are found.
+const RECENT_BYTES_MAX: usize = 32 << 20;
+/// First answers that wait to be read from the journal.
+const RECALLS_MAX: usize = 8192;
 
 /// What an operator sees of the engine's state.
 pub struct Conditions {
     recovered: Condition,
     redis: Condition,
+    conservation: Condition,
 }
 
 impl Conditions {
     pub fn of(ops: &Ops) -> Conditions {
-        Conditions { recovered: ops.condition("recovered"), redis: ops.condition("redis") }
+        let [recovered, redis, conservation] =
+            ["recovered", "redis", "conservation"].map(|name| ops.condition(name));
+        Conditions { recovered, redis, conservation }
     }
 }
 
@@ -96,30 +119,48 @@ pub fn run(
     stop: Stop,
 ) -> Result<(), EngineError> {
     let client = redis_link::client(&config.redis_url)?;
-    let data_dir = DataDir::open(&config.data_dir)?;
-    let Recovered { replica, tail, time_us } =
-        recovery::replay(&data_dir.journal, &config.catalog)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let data_dir = DataDir::open(&*disk, &config.data_dir)?;
+    let journal = &data_dir.folders.journal;
+    let Recovered { replica, tail, time_us, snapshot, unusable } =
+        recovery::recover(&*disk, &data_dir.folders, &config.catalog, &config.limits)?;
     let settings = WriterSettings {
-        directory: data_dir.journal.clone(),
+        disk: Arc::clone(&disk),
+        directory: journal.clone(),
         durability: config.durability,
         segment_bytes: config.segment_bytes,
     };
-    let writer = Writer::open(settings, Definitions::of(&config.catalog), tail)?;
+    let definitions = Definitions::of(&config.catalog, &config.limits);
+    let fresh = data_dir::fresh_journal_id(journal, clock::now_us());
+    let writer = Writer::open(settings, definitions, tail, fresh)?;
     let shards = recovery::shards(&replica, config.shards, config.limits)?;
     conditions.recovered.set(true);
+    let position = Arc::new(DurablePosition::at(replica.last_sequence()));
+    let archive = Archive { disk: Arc::clone(&disk), directory: journal.clone(), position };
+    let last = recovery::last_of(&replica);
+    let event_of = |market| recovery::last_event_of(&replica, market);
     let mut events = EventStreams::new(
         RedisLink::new(client.clone()),
-        data_dir.journal.clone(),
-        &config.catalog,
-        |market| recovery::last_event_of(&replica, market),
+        &archive,
+        EventQueues::new(&config.catalog, event_of, last, config.events_queue_max),
         Arc::clone(&counters.events),
+        stop.clone(),
     );
-    if !events.check_start(&stop)? {
+    counters.begin_at(last);
+    if !events.check_start()? {
         return Ok(());
     }
     if let Err(error) = RedisLink::new(client.clone()).one(&[b"DEL", keys::QUERIES.as_bytes()]) {
         tracing::warn!(%error, "questions to the engine's last life could not be removed");
     }
+    let settings = KeeperSettings {
+        folders: data_dir.folders.clone(),
+        retention: config.journal_retention,
+        durability: config.durability,
+        free_bytes_min: 2 * config.segment_bytes,
+        drain_max: config.drain_max / 2,
+    };
+    let keeper = Keeper::new(disk, settings, events.database(), &unusable);
     let bells = |count: usize| (0..count).map(|_| Bell::new()).collect();
     let pipeline = Pipeline {
         bells: Bells {
@@ -133,7 +174,8 @@ pub fn run(
         stop,
         crew: Crew::new(),
     };
-    pipeline.run(Start { replica, writer, shards, events, time_us }, conditions)
+    let start = Start { replica, writer, shards, archive, events, keeper, snapshot, time_us };
+    pipeline.run(start, conditions)
 }
 
 /// What recovery hands to the threads.
@@ -141,34 +183,46 @@ struct Start {
     replica: Replica,
     writer: Writer,
     shards: Vec<Shard>,
+    archive: Archive,
     events: EventStreams,
+    keeper: Keeper,
+    /// The last frame of the last snapshot; 0 = none.
+    snapshot: Sequence,
     time_us: u64,
 }
 
 impl Pipeline {
     fn run(mut self, start: Start, conditions: Conditions) -> Result<(), EngineError> {
-        let Start { replica, writer, shards, events, time_us } = start;
-        let last = replica.last_sequence();
-        let position = Arc::new(DurablePosition::at(last));
+        let Start { replica, writer, shards, archive, events, keeper, snapshot, time_us } = start;
+        let last = recovery::last_of(&replica);
+        let position = Arc::clone(&archive.position);
         let cursors = Arc::new(DurableCursors::default());
         let (to_shards, from_ingress) = self.inbound_rings();
-        let streams = self.command_streams(&replica);
+        let sources = self.command_streams(&replica);
         // From the last stage to the first, so that nobody waits for a stage that is not there yet.
         self.spawn_heartbeat(&position, conditions.redis)?;
+        let snapshots = self.spawn_keeper(keeper, snapshot, writer.mark())?;
+        let settings = ReplicaSettings {
+            now_us: clock::now_us,
+            waiting_max: self.config.queries_max,
+            time_us,
+            conservation: conditions.conservation,
+        };
         let listeners = vec![
-            self.spawn_replies(&cursors)?,
-            self.spawn_events(events)?,
-            self.spawn_replica(replica)?,
+            Listener::Every(self.spawn_replies(&cursors, archive.follower())?),
+            Listener::WithGaps(self.spawn_events(events)?),
+            Listener::WithGaps(self.spawn_replica(replica, &archive, snapshots, settings)?),
         ];
+        self.spawn_refills(archive)?;
         let mut inlets = Vec::new();
         for (index, (shard, inbound)) in shards.into_iter().zip(from_ingress).enumerate() {
             inlets.push(self.spawn_shard(index, shard, inbound)?);
         }
-        let next = Sequence(last.map_or(0, |last| last.0) + 1);
+        let next = Sequence(last.0 + 1);
         self.spawn_journal(Merge::new(inlets, next), writer, &position, listeners)?;
         let clock = Arc::new(Clock::after(time_us));
-        for (index, (streams, outlets)) in streams.into_iter().zip(to_shards).enumerate() {
-            self.spawn_ingress(index, streams, outlets, &clock, &cursors)?;
+        for (index, (sources, outlets)) in sources.into_iter().zip(to_shards).enumerate() {
+            self.spawn_ingress(index, sources, outlets, &clock, &cursors)?;
         }
         self.announce(next);
         self.crew.watch(&self.stop, self.config.drain_max)
@@ -203,24 +257,26 @@ impl Pipeline {
     }
 
     /// The command streams, dealt out to the ingress threads.
-    fn command_streams(&self, replica: &Replica) -> Vec<Vec<CommandStream>> {
+    fn command_streams(&self, replica: &Replica) -> Vec<Vec<Source>> {
         let (catalog, threads) = (&self.config.catalog, self.config.ingress_threads);
-        let mut streams: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
+        let mut sources: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
         let markets = catalog.markets().iter().map(|market| market.id);
         for (at, market) in [MarketId::ACCOUNTS].into_iter().chain(markets).enumerate() {
             let Some(name) = catalog.stream_name(market) else { continue };
-            let (key, cursor) = (keys::orders(name), replica.cursor(market));
+            let (key, stream) = (
+                keys::orders(name),
+                CommandStream::read_up_to(replica.cursor(market), replica.last_origin(market)),
+            );
             let outlet = recovery::shard_of(catalog, market, self.config.shards);
-            let stream = CommandStream { market, key, cursor, outlet, trimmed: cursor };
-            streams[at % threads].push(stream);
+            sources[at % threads].push(Source { market, key, stream, outlet });
         }
-        streams
+        sources
     }
 
     fn spawn_ingress(
         &mut self,
         index: usize,
-        streams: Vec<CommandStream>,
+        sources: Vec<Source>,
         outlets: Outlets,
         clock: &Arc<Clock>,
         durable: &Arc<DurableCursors>,
@@ -228,7 +284,7 @@ impl Pipeline {
         let waiting = self.config.waiting.ingress;
         let ingress = Ingress {
             link: RedisLink::new(self.client.clone()),
-            streams,
+            sources,
             outlets,
             clock: Arc::clone(clock),
             durable: Arc::clone(durable),
@@ -270,7 +326,7 @@ impl Pipeline {
         merge: Merge,
         writer: Writer,
         position: &Arc<DurablePosition>,
-        listeners: Vec<Sender<Arc<DurableBlock>>>,
+        listeners: Vec<Listener>,
     ) -> Result<(), EngineError> {
         let work = JournalLoop {
             merge,
@@ -287,17 +343,28 @@ impl Pipeline {
     fn spawn_replies(
         &mut self,
         cursors: &Arc<DurableCursors>,
+        follower: Follower,
     ) -> Result<Sender<Arc<DurableBlock>>, EngineError> {
         let (sender, blocks) = channel::bounded(self.config.egress_blocks_max);
-        let counters = &self.counters.replies;
+        let (to_recalls, requests) = channel::bounded(RECALLS_MAX);
+        let counters = Arc::clone(&self.counters.replies);
         let work = Replies {
             blocks,
-            broadcast: Broadcast::new(RedisLink::new(self.client.clone()), Arc::clone(counters)),
+            broadcast: self.broadcast(&counters),
             cursors: Arc::clone(cursors),
-            counters: Arc::clone(counters),
+            recent: RecentFrames::new(RECENT_BYTES_MAX),
+            recalls: to_recalls,
+            counters,
         };
         self.crew.spawn("replies", move || work.run())?;
+        let broadcast = self.broadcast(&self.counters.recalls);
+        let recalls = Recalls { requests, follower, broadcast };
+        self.crew.spawn("recalls", move || recalls.run())?;
         Ok(sender)
+    }
+
+    fn broadcast(&self, counters: &Arc<EgressCounters>) -> Broadcast {
+        Broadcast::new(RedisLink::new(self.client.clone()), Arc::clone(counters))
     }
 
     fn spawn_events(
@@ -305,30 +372,42 @@ impl Pipeline {
         events: EventStreams,
     ) -> Result<Sender<Arc<DurableBlock>>, EngineError> {
         let (sender, blocks) = channel::bounded(self.config.egress_blocks_max);
-        self.crew.spawn("events", move || events.run(&blocks))?;
+        self.crew.spawn("events", move || events.run(blocks))?;
         Ok(sender)
+    }
+
+    fn spawn_refills(&mut self, archive: Archive) -> Result<(), EngineError> {
+        let refills = Refills {
+            link: RedisLink::new(self.client.clone()),
+            desks: Desks::new(archive, &self.config.catalog),
+            now_us: clock::now_us,
+            stop: self.stop.clone(),
+            counters: Arc::clone(&self.counters.refills),
+        };
+        self.crew.spawn("refills", move || {
+            refills.run();
+            Ok(())
+        })
     }
 
     /// The replica, who asks it, and who publishes what it says.
     fn spawn_replica(
         &mut self,
         replica: Replica,
+        archive: &Archive,
+        snapshots: Snapshots,
+        settings: ReplicaSettings,
     ) -> Result<Sender<Arc<DurableBlock>>, EngineError> {
         let (sender, blocks) = channel::bounded(self.config.egress_blocks_max);
+        let feed = Feed::new(blocks, archive.follower(), Arc::clone(&archive.position));
         let (to_replica, queries) = channel::bounded(self.config.queries_max);
-        let (publications, to_publisher): (Sender<Publication>, Receiver<Publication>) =
-            channel::bounded(self.config.publications_max);
-        let broadcast = Broadcast::new(
-            RedisLink::new(self.client.clone()),
-            Arc::clone(&self.counters.publications),
-        );
+        let (messages, to_publisher) = channel::bounded(self.config.publications_max);
+        let broadcast = self.broadcast(&self.counters.publications);
         self.crew.spawn("publisher", move || {
             publisher::run(&to_publisher, broadcast);
             Ok(())
         })?;
-        let channels = ReplicaChannels { blocks, queries, publications };
-        let settings =
-            ReplicaSettings { now_us: clock::now_us, waiting_max: self.config.queries_max };
+        let channels = ReplicaChannels { feed, queries, messages, snapshots };
         self.crew.spawn("replica", move || {
             replica_loop::run(replica, channels, settings)?;
             Ok(())
@@ -343,6 +422,29 @@ impl Pipeline {
         Ok(sender)
     }
 
+    /// Who writes the snapshots that the replica makes.
+    fn spawn_keeper(
+        &mut self,
+        keeper: Keeper,
+        last: Sequence,
+        mark: Mark,
+    ) -> Result<Snapshots, EngineError> {
+        let (to_keeper, snapshots) = channel::bounded(1);
+        let (to_replica, ready) = channel::bounded(1);
+        let stop = self.stop.clone();
+        self.crew.spawn("snapshot", move || {
+            keeper.run(&snapshots, &to_replica, &stop);
+            Ok(())
+        })?;
+        let distances = Distances {
+            frames: self.config.snapshot_frames,
+            frames_at_the_end_min: self.config.drain_snapshot_frames_min,
+            busy_max: self.config.drain_max / 4,
+        };
+        let definitions = Definitions::of(&self.config.catalog, &self.config.limits);
+        Ok(Snapshots::new(distances, definitions, mark, last, (ready, to_keeper)))
+    }
+
     fn spawn_heartbeat(
         &mut self,
         position: &Arc<DurablePosition>,
@@ -350,7 +452,7 @@ impl Pipeline {
     ) -> Result<(), EngineError> {
         let pulse = Pulse {
             client: self.client.clone(),
-            epoch: u32::try_from(clock::now_us() / 1_000_000).unwrap_or(u32::MAX),
+            life: clock::now_us(),
             position: Arc::clone(position),
             redis,
             stop: self.stop.clone(),

@@ -157,7 +157,7 @@ mod tests {
         Query {
             id,
             gateway: GatewayId(1),
-            epoch: 1,
+            life: 1,
             min_sequence: Sequence(0),
             deadline_us,
             ask: Ask::Account { account: AccountId::new(1).unwrap() },

@@ -1,6 +1,12 @@
-//! From the journal to the state everything starts with: the replica, and what is made of it.
+//! From disk to the state everything starts with: the newest good snapshot, then the journal's
+//! frames behind it; the replica, and what is made of it.
+//!
+//! A snapshot that cannot be used is passed over for the one before it, and without any the journal
+//! is read from its first frame. What follows must go on from what was used, block by block. Files
+//! of two data directories, or a journal that ends before its snapshot, refuse the start.
 
-use std::path::Path;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,42 +14,194 @@ use engine_core::replica::Replica;
 use engine_core::{Ledger, Sequencer, Shard, ShardLimits};
 use protocol::{Catalog, Frame, MarketId, Sequence};
 
-use crate::error::EngineError;
+use crate::data_dir::Folders;
+use crate::disk::Disk;
+use crate::error::{EngineError, JournalError};
 use crate::journal::definitions::Definitions;
-use crate::journal::reader::{self, Tail};
+use crate::journal::reader::{self, Begin, Progress, Source, Tail};
+use crate::journal::segment::{self, SegmentHeader};
+use crate::snapshot;
+use crate::snapshot::read::{self, Loaded, Pieces};
 
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// What the journal says.
+/// What snapshots and journal say.
+#[derive(Debug)]
 pub struct Recovered {
     pub replica: Replica,
     /// Where the journal ends; `None` when there is none yet.
     pub tail: Option<Tail>,
     /// Of the last command; 0 before the first.
     pub time_us: u64,
+    /// The snapshot that was used; 0 = none.
+    pub snapshot: Sequence,
+    /// Newer snapshots that were of no use, the newest first.
+    pub unusable: Vec<Sequence>,
 }
 
-/// Applies every frame of the journal in `directory` to a new replica.
-pub fn replay(directory: &Path, catalog: &Catalog) -> Result<Recovered, EngineError> {
-    let mut replica = Replica::new(catalog.clone());
-    let (began, mut shown) = (Instant::now(), Instant::now());
-    let mut time_us = 0;
-    let tail = reader::replay(directory, &Definitions::of(catalog), |frames| {
-        for frame in Frame::each_of(frames) {
-            let after = last_of(&replica);
-            let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
-            replica.apply(&frame)?;
-            time_us = time_us.max(frame.command.time_us);
+/// The state as the files in `folders` have it. Changes nothing on disk.
+pub fn recover(
+    disk: &dyn Disk,
+    folders: &Folders,
+    catalog: &Catalog,
+    limits: &ShardLimits,
+) -> Result<Recovered, EngineError> {
+    let began = Instant::now();
+    let definitions = Definitions::of(catalog, limits);
+    let snapshots = snapshot::list(disk, &folders.snapshots)?;
+    check_one_journal(disk, &folders.journal, &snapshots)?;
+    let (loaded, unusable) = newest_usable(disk, &snapshots, catalog, &definitions)?;
+    let (mut state, begin) = match loaded {
+        Some(Loaded { header, replica }) => {
+            let (sequence, bytes) = (header.mark.sequence, header.bytes);
+            let milliseconds = began.elapsed().as_millis() as u64;
+            tracing::info!(sequence = sequence.0, bytes, milliseconds, "a snapshot is loaded");
+            let time_us = header.time_us;
+            let state = Recovered { replica, tail: None, time_us, snapshot: sequence, unusable };
+            (state, Begin::After(header.mark))
         }
-        if PROGRESS_EVERY <= shown.elapsed() {
-            shown = Instant::now();
-            tracing::info!(sequence = last_of(&replica).0, "replaying the journal");
+        None => (Recovered { unusable, ..Recovered::nothing(catalog) }, Begin::First),
+    };
+    let directory = &folders.journal;
+    let source = Source { disk, directory, definitions: Some(&definitions), begin };
+    let passed_over = state.unusable.len();
+    state.replay(&source).map_err(|error| match error {
+        EngineError::Journal(cause @ JournalError::Missing { .. }) if begin == Begin::First => {
+            let path = folders.snapshots.clone();
+            EngineError::NoSnapshot { path, snapshots: passed_over, cause }
         }
-        Ok::<_, EngineError>(())
+        other => other,
     })?;
-    let (frames, milliseconds) = (last_of(&replica).0, began.elapsed().as_millis() as u64);
-    tracing::info!(frames, milliseconds, "the journal is replayed");
-    Ok(Recovered { replica, tail, time_us })
+    if state.tail.is_none() && 0 < passed_over {
+        let (path, last) = (folders.journal.clone(), Sequence(0));
+        let sequence = state.unusable.first().copied().unwrap_or(last);
+        return Err(JournalError::EndsEarly { path, last, sequence }.into());
+    }
+    state.announce(began.elapsed());
+    Ok(state)
+}
+
+/// As [`recover`], by the journal alone, from its first frame on.
+pub fn replay(
+    disk: &dyn Disk,
+    journal: &Path,
+    catalog: &Catalog,
+    limits: &ShardLimits,
+) -> Result<Recovered, EngineError> {
+    let definitions = Definitions::of(catalog, limits);
+    let begin = Begin::First;
+    let source = Source { disk, directory: journal, definitions: Some(&definitions), begin };
+    let mut state = Recovered::nothing(catalog);
+    state.replay(&source)?;
+    Ok(state)
+}
+
+impl Recovered {
+    fn nothing(catalog: &Catalog) -> Recovered {
+        Recovered {
+            replica: Replica::new(catalog.clone()),
+            tail: None,
+            time_us: 0,
+            snapshot: Sequence(0),
+            unusable: Vec::new(),
+        }
+    }
+
+    /// Applies what the journal has behind the state.
+    fn replay(&mut self, source: &Source<'_>) -> Result<(), EngineError> {
+        let mut pace = Pace::begin(last_of(&self.replica));
+        self.tail = reader::replay(source, |block| {
+            for frame in Frame::each_of(block.frames) {
+                let after = last_of(&self.replica);
+                let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
+                self.replica.apply(&frame)?;
+                self.time_us = self.time_us.max(frame.command.time_us);
+            }
+            pace.show(last_of(&self.replica), block.progress);
+            Ok::<_, EngineError>(())
+        })?;
+        Ok(())
+    }
+
+    fn announce(&self, time: Duration) {
+        let (snapshot, last) = (self.snapshot.0, last_of(&self.replica).0);
+        let (frames, milliseconds) = (last - snapshot, time.as_millis() as u64);
+        metrics::gauge!("engine_recovery_seconds").set(time.as_secs_f64());
+        metrics::gauge!("engine_recovery_frames").set(frames as f64);
+        let passed_over = self.unusable.len();
+        tracing::info!(snapshot, frames, last, passed_over, milliseconds, "the state is recovered");
+    }
+}
+
+/// All snapshots that can be read at all are of the journal that is there.
+fn check_one_journal(
+    disk: &dyn Disk,
+    journal: &Path,
+    snapshots: &[(Sequence, PathBuf)],
+) -> Result<(), EngineError> {
+    let segments = segment::list(disk, journal)?;
+    let Some((_, oldest)) = segments.first() else { return Ok(()) };
+    let (segment, _) = SegmentHeader::read(disk, oldest)?;
+    for (sequence, path) in snapshots {
+        // What cannot be read is reported where it would be used.
+        let Ok(pieces) = Pieces::open(disk, path) else { continue };
+        if pieces.header().mark.journal != segment.journal {
+            let (path, sequence, how) = (oldest.clone(), *sequence, "it has another id");
+            return Err(JournalError::Mixed { path, sequence, how }.into());
+        }
+    }
+    Ok(())
+}
+
+/// The newest snapshot that is whole, if there is one, and those passed over on the way to it.
+fn newest_usable(
+    disk: &dyn Disk,
+    snapshots: &[(Sequence, PathBuf)],
+    catalog: &Catalog,
+    definitions: &Definitions,
+) -> Result<(Option<Loaded>, Vec<Sequence>), EngineError> {
+    let mut unusable = Vec::new();
+    for (sequence, path) in snapshots.iter().rev() {
+        match read::load(disk, path, catalog, definitions) {
+            Ok(loaded) => return Ok((Some(loaded), unusable)),
+            Err(error) if error.is_damage() => {
+                let cause = error.source().map(ToString::to_string);
+                tracing::error!(%error, cause, "a snapshot is of no use: the one before is taken");
+                metrics::counter!("engine_snapshots_unusable_total").increment(1);
+                unusable.push(*sequence);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((None, unusable))
+}
+
+/// Tells how far a long replay is.
+struct Pace {
+    first: Sequence,
+    began: Instant,
+    shown: Instant,
+}
+
+impl Pace {
+    fn begin(first: Sequence) -> Pace {
+        let now = Instant::now();
+        Pace { first, began: now, shown: now }
+    }
+
+    fn show(&mut self, last: Sequence, progress: Progress) {
+        if self.shown.elapsed() < PROGRESS_EVERY {
+            return;
+        }
+        self.shown = Instant::now();
+        let time = self.began.elapsed();
+        let Progress { read, total } = progress;
+        let left =
+            u128::from(total.saturating_sub(read)) * time.as_millis() / u128::from(read.max(1));
+        let (read_mib, total_mib, seconds_left) = (read >> 20, total >> 20, left / 1000);
+        let frames = last.0 - self.first.0;
+        tracing::info!(frames, last = last.0, read_mib, total_mib, seconds_left, "replaying");
+    }
 }
 
 /// The last frame applied; 0 before the first.

@@ -8,6 +8,8 @@ use redis::{Client, Connection, ConnectionLike, RedisResult, Value};
 use crate::error::EngineError;
 use crate::stop::Stop;
 
+pub mod stream_info;
+
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 const BACK_OFF_MIN: Duration = Duration::from_millis(20);
@@ -80,6 +82,11 @@ pub struct RedisLink {
 impl RedisLink {
     pub fn new(client: Client) -> RedisLink {
         RedisLink { client, connection: None, back_off: BACK_OFF_MIN }
+    }
+
+    /// Whether the next call goes over the connection of the one before.
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
     }
 
     /// One value a command; a command that Redis refused is a [`Value::ServerError`] in its place.

@@ -1,44 +1,64 @@
-//! The replica's thread: durable blocks in; market data and answers out.
+//! The replica's thread: durable frames in; market data, answers and snapshots out.
 //!
 //! ```text
-//! journal ─▶ blocks  ─▶ apply ─▶ market data ─▶┐
-//! redis   ─▶ queries ─▶ wait for sequence ─────▶├─▶ publications ─▶ egress
-//!                       clock ─▶ ticker, kline ─▶┘
+//! journal ─▶ feed    ─▶ apply ─▶ market data, conservation ─▶┐
+//! redis   ─▶ queries ─▶ wait for sequence ──────────────────▶├─▶ messages ─▶ egress
+//!                       clock ─▶ ticker, kline ─────────────▶┘
+//!                       distance ─▶ snapshot ─▶ keeper
 //! ```
+//!
+//! The journal does not wait for this thread: what it cannot take in time it reads from the files.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, never, select, tick};
 use engine_core::replica::{Replica, ReplicaError};
 use protocol::query::Query;
 use protocol::{DecodeError, Frame, Sequence, keys};
+use service::Condition;
 
 use crate::answers;
-use crate::durable::{DurableBlock, Publication};
+use crate::durable::{Message, Publication};
+use crate::error::JournalError;
+use crate::journal::block::Link;
 use crate::market_data::{MarketData, Pace};
+
+pub mod feed;
+pub mod snapshots;
+mod watch;
+
+use feed::{Feed, Supply};
+use snapshots::Snapshots;
+use watch::Watch;
 
 /// How often tickers, klines and forgotten questions are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// Questions answered between two blocks.
+const QUERIES_MAX: usize = 64;
 
 /// What the thread owns the other ends of.
 #[derive(Debug)]
 pub struct ReplicaChannels {
-    /// From the journal, in order. Closing it ends the loop once it is drained.
-    pub blocks: Receiver<Arc<DurableBlock>>,
-    /// From [`crate::queries::run`]. May close before `blocks`.
+    /// The journal's frames. When it has ended and all are applied, the loop ends.
+    pub feed: Feed,
+    /// From [`crate::queries::run`]. May close before the feed.
     pub queries: Receiver<Query>,
-    /// Full: the loop waits, and through `blocks` the journal. Closed: the loop ends.
-    pub publications: Sender<Publication>,
+    /// Full: the loop waits. Closed: the loop ends.
+    pub messages: Sender<Message>,
+    pub snapshots: Snapshots,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReplicaSettings {
     /// Microseconds since the epoch; an argument so that tests own the clock.
     pub now_us: fn() -> u64,
     /// Questions that wait for a sequence not yet applied; more are dropped.
     pub waiting_max: usize,
+    /// Of the last command that `replica` knows.
+    pub time_us: u64,
+    /// Whether the books add up.
+    pub conservation: Condition,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +71,11 @@ pub enum ReplicaLoopError {
     },
     #[error("journal and replica disagree")]
     Inconsistent(#[from] ReplicaError),
+    #[error("frames that were missed cannot be read from the journal")]
+    Missed(#[from] JournalError),
 }
 
-/// Runs until `blocks` is closed and drained, or nobody takes publications any more. An error means
+/// Runs until the feed has ended and is drained, or nobody takes messages any more. An error means
 /// that the journal contradicts itself: the process must end. `replica` stands where the journal's
 /// recovery left it, and is given back for a last look.
 pub fn run(
@@ -61,36 +83,41 @@ pub fn run(
     channels: ReplicaChannels,
     settings: ReplicaSettings,
 ) -> Result<Replica, ReplicaLoopError> {
-    let ReplicaChannels { blocks, mut queries, publications } = channels;
+    let ReplicaChannels { mut feed, mut queries, messages, snapshots } = channels;
     let ticks = tick(TICK);
-    let mut state = ReplicaLoop {
-        market_data: MarketData::new(&replica, (settings.now_us)()),
-        replica,
-        settings,
-        waiting: BTreeMap::new(),
-        arrivals: 0,
-        out: Vec::new(),
-    };
+    let mut state = ReplicaLoop::new(replica, snapshots, settings);
+    state.take_tick();
     loop {
-        select! {
-            recv(blocks) -> block => match block {
-                Ok(block) => {
-                    let pace = if blocks.is_empty() { Pace::Realtime } else { Pace::Joined };
-                    state.take_block(&block, pace)?;
+        match feed.next(state.applied())? {
+            Some(supply) => {
+                state.take_supply(&supply, feed.has_more())?;
+                for query in queries.try_iter().take(QUERIES_MAX) {
+                    state.take_query(query);
                 }
-                Err(_) => return Ok(state.replica),
+                if ticks.try_recv().is_ok() {
+                    state.take_tick();
+                }
+            }
+            None if feed.has_ended() => {
+                return Ok(state.end());
+            }
+            None => select! {
+                recv(feed.blocks()) -> block => feed.push(block),
+                recv(queries) -> query => match query {
+                    Ok(query) => state.take_query(query),
+                    Err(_) => queries = never(),
+                },
+                recv(ticks) -> _ => state.take_tick(),
+                default(feed.patience()) => (),
             },
-            recv(queries) -> query => match query {
-                Ok(query) => state.take_query(query),
-                Err(_) => queries = never(),
-            },
-            recv(ticks) -> _ => state.take_tick(),
         }
-        for publication in state.out.drain(..) {
-            if publications.send(publication).is_err() {
+        let publications = state.out.drain(..).map(Message::Publish);
+        for message in publications.chain(state.halts.drain(..)) {
+            if messages.send(message).is_err() {
                 return Ok(state.replica);
             }
         }
+        state.make_snapshot();
     }
 }
 
@@ -98,26 +125,79 @@ struct ReplicaLoop {
     replica: Replica,
     settings: ReplicaSettings,
     market_data: MarketData,
+    snapshots: Snapshots,
+    watch: Watch,
+    /// Of the last command applied.
+    time_us: u64,
+    /// Of the block that was just applied to its end.
+    block_end: Option<Link>,
     /// Questions by the sequence they wait for, then by arrival.
     waiting: BTreeMap<(Sequence, u64), Query>,
     arrivals: u64,
     /// What one turn of the loop publishes.
     out: Vec<Publication>,
+    /// And sends to markets that must close.
+    halts: Vec<Message>,
 }
 
 impl ReplicaLoop {
-    fn take_block(&mut self, block: &DurableBlock, pace: Pace) -> Result<(), ReplicaLoopError> {
+    fn new(replica: Replica, snapshots: Snapshots, settings: ReplicaSettings) -> ReplicaLoop {
+        ReplicaLoop {
+            market_data: MarketData::new(&replica, (settings.now_us)()),
+            replica,
+            snapshots,
+            watch: Watch::new(settings.conservation.clone()),
+            time_us: settings.time_us,
+            settings,
+            block_end: None,
+            waiting: BTreeMap::new(),
+            arrivals: 0,
+            out: Vec::new(),
+            halts: Vec::new(),
+        }
+    }
+
+    /// `has_more`: market data of many frames is joined while others wait.
+    fn take_supply(&mut self, supply: &Supply, has_more: bool) -> Result<(), ReplicaLoopError> {
+        let is_behind = has_more || matches!(supply, Supply::Page(_));
+        let pace = if is_behind { Pace::Joined } else { Pace::Realtime };
         let mut frames: u64 = 0;
-        for frame in Frame::each_of(&block.frames) {
-            let frame =
-                frame.map_err(|cause| ReplicaLoopError::Decode { after: self.applied(), cause })?;
+        for frame in Frame::each_of(supply.frames()) {
+            let applied = self.applied();
+            let decode = |cause| ReplicaLoopError::Decode { after: applied, cause };
+            let frame = frame.map_err(decode)?;
+            if frame.header.sequence <= applied {
+                continue;
+            }
             frames += 1;
             self.take_frame(&frame, pace)?;
+            self.time_us = self.time_us.max(frame.command.time_us);
         }
-        self.market_data.end_of_block(&self.replica, (self.settings.now_us)(), &mut self.out);
+        let now_us = (self.settings.now_us)();
+        self.market_data.end_of_block(&self.replica, now_us, &mut self.out);
+        self.watch.look(&self.replica);
+        self.watch.halt(&self.replica, now_us, &mut self.halts);
         self.answer_waiting();
+        self.block_end = supply.link();
         metrics::counter!("engine_replica_frames_total").increment(frames);
         Ok(())
+    }
+
+    /// After what was published: nobody waits for a snapshot.
+    fn make_snapshot(&mut self) {
+        // What does not add up is not made the ground of the next life.
+        if let Some(link) = self.block_end.take()
+            && self.watch.holds()
+        {
+            self.snapshots.at_block_end(&self.replica, link, self.time_us);
+        }
+    }
+
+    fn end(mut self) -> Replica {
+        if self.watch.holds() {
+            self.snapshots.at_the_end(&self.replica, self.time_us);
+        }
+        self.replica
     }
 
     fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaError> {
@@ -145,8 +225,11 @@ impl ReplicaLoop {
     }
 
     fn take_tick(&mut self) {
+        self.watch.tick(&self.replica, self.settings.now_us);
         let now_us = (self.settings.now_us)();
+        self.watch.halt(&self.replica, now_us, &mut self.halts);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
+        self.snapshots.tick(&self.replica);
         let before = self.waiting.len();
         self.waiting.retain(|_, query| now_us <= query.deadline_us);
         count_expired(before - self.waiting.len());
@@ -180,7 +263,7 @@ impl ReplicaLoop {
     }
 
     fn applied(&self) -> Sequence {
-        self.replica.last_sequence().unwrap_or(Sequence(0))
+        self.replica.position()
     }
 }
 

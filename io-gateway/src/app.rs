@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::auth::{Credentials, Instruction};
+use crate::book_states::BookStates;
 use crate::clock::now_ms;
 use crate::config::{Config, HttpLimits};
 use crate::error::{ApiError, GatewayError};
@@ -16,6 +17,7 @@ use crate::history::{self, History};
 use crate::keys::KeyCache;
 use crate::link::EngineLink;
 use crate::parameters::Parameters;
+use crate::past_orders::PastOrders;
 use crate::queries::Queries;
 use crate::submission::Submissions;
 
@@ -25,8 +27,10 @@ pub struct App {
     pub link: Arc<EngineLink>,
     pub submissions: Submissions,
     pub queries: Queries,
+    pub book_states: BookStates,
     pub keys: KeyCache,
     pub history: History,
+    pub past_orders: PastOrders,
     pub audit: Audit,
     pub admin_token: Option<String>,
     pub ws_url: Option<String>,
@@ -37,21 +41,24 @@ pub struct App {
 pub type SharedApp = Arc<App>;
 
 impl App {
-    /// `epoch` must rise with every start. Connects to nothing yet.
-    pub fn new(config: &Config, epoch: u32) -> Result<SharedApp, GatewayError> {
+    /// Connects to nothing yet.
+    pub fn new(config: &Config) -> Result<SharedApp, GatewayError> {
         let engine = config.engine.clone();
         let (redis_url, catalog) = (&config.redis_url, &config.catalog);
-        let link = EngineLink::new(redis_url, catalog, config.gateway, epoch, engine)?;
+        let link = EngineLink::new(redis_url, catalog, config.gateway, engine)?;
         let link = Arc::new(link);
+        let queries = Queries::new(Arc::clone(&link));
         let pool = history::pool(&config.database_url, &config.database)?;
         Ok(Arc::new(App {
             catalog: config.catalog.clone(),
             http: config.http.clone(),
             submissions: Submissions::new(Arc::clone(&link)),
-            queries: Queries::new(Arc::clone(&link)),
+            book_states: BookStates::new(queries.clone()),
+            queries,
             link,
             keys: KeyCache::new(pool.clone()),
             history: History::new(pool.clone()),
+            past_orders: PastOrders::new(pool.clone(), &config.catalog),
             audit: Audit::new(pool),
             admin_token: config.admin_token.clone(),
             ws_url: config.ws_url.clone(),

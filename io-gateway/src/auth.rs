@@ -34,6 +34,7 @@ pub enum Instruction {
     OrderCancel,
     OrderQueryAll,
     OrderCancelAll,
+    OrderHistoryQueryAll,
     PositionQuery,
 }
 
@@ -48,6 +49,7 @@ impl Instruction {
             Instruction::OrderCancel => "orderCancel",
             Instruction::OrderQueryAll => "orderQueryAll",
             Instruction::OrderCancelAll => "orderCancelAll",
+            Instruction::OrderHistoryQueryAll => "orderHistoryQueryAll",
             Instruction::PositionQuery => "positionQuery",
         }
     }

@@ -35,6 +35,7 @@ struct RawConfig {
     ops_listen: SocketAddr,
     id: u32,
     reply_timeout_ms: u64,
+    resend_ms: u64,
     query_timeout_ms: u64,
     redis_timeout_ms: u64,
     in_flight_max: usize,
@@ -57,6 +58,7 @@ impl Default for RawConfig {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9102)),
             id: 1,
             reply_timeout_ms: 5_000,
+            resend_ms: 500,
             query_timeout_ms: 2_000,
             redis_timeout_ms: 1_000,
             in_flight_max: 10_000,
@@ -78,6 +80,8 @@ impl Default for RawConfig {
 #[derive(Clone, Debug)]
 pub struct EngineLimits {
     pub reply_timeout: Duration,
+    /// A command without an answer is sent again after this.
+    pub resend_after: Duration,
     pub query_timeout: Duration,
     pub redis_timeout: Duration,
     pub in_flight_max: usize,
@@ -136,6 +140,7 @@ impl Config {
         let raw: RawConfig = file.section("gateway")?;
         for (key, value) in [
             ("reply_timeout_ms", raw.reply_timeout_ms),
+            ("resend_ms", raw.resend_ms),
             ("query_timeout_ms", raw.query_timeout_ms),
             ("redis_timeout_ms", raw.redis_timeout_ms),
             ("header_read_ms_max", raw.header_read_ms_max),
@@ -166,6 +171,7 @@ impl Config {
             gateway: GatewayId(raw.id),
             engine: EngineLimits {
                 reply_timeout: Duration::from_millis(raw.reply_timeout_ms),
+                resend_after: Duration::from_millis(raw.resend_ms),
                 query_timeout: Duration::from_millis(raw.query_timeout_ms),
                 redis_timeout: Duration::from_millis(raw.redis_timeout_ms),
                 in_flight_max: raw.in_flight_max,

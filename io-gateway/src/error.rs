@@ -54,6 +54,7 @@ pub enum Code {
     ServerError,
     Timeout,
     TooManyRequests,
+    TradingPaused,
     Unauthorized,
 }
 
@@ -83,6 +84,9 @@ pub struct ApiError {
 
 /// Seconds after which a client turned away may try again.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+
+const UNKNOWN_OUTCOME: &str =
+    "The decision cannot be told any more; look whether it happened, an order may be there";
 
 impl ApiError {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
@@ -136,6 +140,11 @@ impl ApiError {
 
     pub fn timeout() -> Self {
         Self::new(Code::Timeout, "No reply in time; whether it happened is not known")
+    }
+
+    /// The command was sent more than once, and what its first copy did cannot be told any more.
+    pub fn unknown_outcome() -> Self {
+        Self::new(Code::Timeout, UNKNOWN_OUTCOME)
     }
 
     pub fn not_implemented(feature: &str) -> Self {
@@ -215,6 +224,13 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyAccounts => {
                 (Code::PreconditionFailed, "The exchange takes no more accounts")
             }
+            Refusal::Stale => (Code::Timeout, UNKNOWN_OUTCOME),
+            Refusal::TooManyGateways => {
+                (Code::Maintenance, "Not executed: the engine knows too many gateways")
+            }
+            Refusal::CancelOnly => {
+                (Code::TradingPaused, "The market takes nothing but cancels now")
+            }
         };
         Self::new(code, message)
     }
@@ -260,8 +276,10 @@ mod tests {
         assert_eq!(of(Refusal::OrderNotFound), (404, "\"RESOURCE_NOT_FOUND\"".to_owned()));
         assert_eq!(of(Refusal::BookFull), (503, "\"TOO_MANY_REQUESTS\"".to_owned()));
         assert_eq!(of(Refusal::TooLate), (503, "\"MAINTENANCE\"".to_owned()));
+        assert_eq!(of(Refusal::Stale), (504, "\"TIMEOUT\"".to_owned()));
+        assert_eq!(of(Refusal::CancelOnly), (400, "\"TRADING_PAUSED\"".to_owned()));
         assert_eq!(of(Refusal::TransferConflict), (409, "\"PRECONDITION_FAILED\"".to_owned()));
-        for refusal in Refusal::ALL {
+        for refusal in Refusal::ALL.into_iter().filter(|it| *it != Refusal::Stale) {
             let status = ApiError::from(refusal).status;
             assert!(status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE);
         }

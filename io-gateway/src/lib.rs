@@ -6,8 +6,9 @@
 //!           routes ◀─ order_json ◀──────────────────────────────────── replies ◀── link ◀─ Redis
 //! ```
 //!
-//! Invariants: a command is sent once, never again; nothing is sent whose reply could not be heard;
-//! no request waits longer than its deadlines; what a client wrote is exact or refused.
+//! Invariants: a command is sent again only under its own name, and only while its client waits;
+//! nothing is sent whose reply could not be heard; no request waits longer than its deadlines; what
+//! a client wrote is exact or refused.
 
 #![forbid(unsafe_code)]
 
@@ -22,12 +23,17 @@ pub mod auth;
 pub mod keys;
 pub mod admission;
 pub mod submission;
+pub mod outstanding;
+pub mod resend;
 pub mod queries;
+pub mod book_states;
 pub mod waiting;
 pub mod link;
+pub mod epoch;
 pub mod replies;
 pub mod order_json;
 pub mod history;
+pub mod past_orders;
 pub mod audit;
 pub mod clock;
 #[cfg(test)]

@@ -2,29 +2,33 @@
 //! the engine's health.
 //!
 //! ```text
-//! submission, queries ─▶ commands connection ─▶ orders:{M}, queries
-//!        ▲                                            engine
-//!        └── waiting ◀─ replies subscription ◀─ replies:<id>
+//! submission, resend, queries ─▶ commands connection ─▶ orders:{M}, queries
+//!        ▲                                                   engine
+//!        └── outstanding, waiting ◀─ replies subscription ◀─ replies:<id>
 //! ```
 //!
-//! Invariant: nothing is sent unless the replies are heard, the engine's heartbeat is fresh and its
-//! queue is short. A request meanwhile is turned away at once; the two tasks in here reconnect.
+//! Invariant: nothing is sent for the first time unless the replies are heard, the engine's
+//! heartbeat is fresh, its queue is short and the epoch is surely ours. A request meanwhile is
+//! turned away at once; one that was sent before goes on waiting. The tasks in here reconnect.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use protocol::query::{Answer, Heartbeat};
-use protocol::{Catalog, GatewayId, MarketId, Sequence, keys};
+use protocol::{Catalog, GatewayId, MarketId, Sequence, StreamCursor, keys};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::config::EngineLimits;
+use crate::epoch::Epochs;
 use crate::error::{ApiError, GatewayError};
-use crate::replies::{self, Decision};
+use crate::outstanding::Outstanding;
+use crate::replies;
 use crate::waiting::Waiting;
 
 const POLL_EVERY: Duration = Duration::from_millis(keys::HEARTBEAT_EVERY_MS);
@@ -36,22 +40,52 @@ const SILENCE_MAX: Duration = Duration::from_millis(3_000);
 pub struct EngineLink {
     client: Client,
     gateway: GatewayId,
-    epoch: u32,
+    /// A random number of this process, by which it knows the answers to its own questions.
+    life: u64,
     limits: EngineLimits,
     commands: RwLock<Option<MultiplexedConnection>>,
     replies_heard: AtomicBool,
-    heartbeat: Mutex<Option<Heartbeat>>,
-    /// Length of each command stream when last looked at.
-    queued: HashMap<MarketId, Queue>,
+    engine: Mutex<Engine>,
+    queues: HashMap<MarketId, Queue>,
     /// Highest sequence of an effective frame that this process has seen a reply of.
     seen: AtomicU64,
-    pub(crate) decisions: Waiting<Decision>,
+    pub(crate) epochs: Epochs,
+    pub(crate) outstanding: Outstanding,
+    /// Something among what is outstanding is to be sent again at once.
+    pub(crate) suspected: Notify,
     pub(crate) answers: Waiting<Answer>,
 }
 
-struct Queue {
-    key: String,
+/// What is known of the engine.
+#[derive(Default)]
+struct Engine {
+    heartbeat: Option<Heartbeat>,
+    /// Names its life; kept while it is away.
+    life: Option<u64>,
+}
+
+/// A market's command stream.
+pub(crate) struct Queue {
+    pub key: String,
+    /// When last looked at.
     length: AtomicU64,
+    /// How far the engine has read it at least.
+    reached: Mutex<StreamCursor>,
+}
+
+impl Queue {
+    pub fn length(&self) -> u64 {
+        self.length.load(Ordering::Relaxed)
+    }
+
+    pub fn reached(&self) -> StreamCursor {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_reached(&self, cursor: StreamCursor) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        *reached = cursor.max(*reached);
+    }
 }
 
 /// What a readiness probe asks.
@@ -59,42 +93,66 @@ struct Queue {
 pub struct Health {
     pub redis: bool,
     pub engine: bool,
+    /// Commands can be named so that they are never taken for others.
+    pub epoch: bool,
+}
+
+impl Health {
+    /// Whether orders are taken.
+    pub fn is_whole(self) -> bool {
+        self.redis && self.engine && self.epoch
+    }
 }
 
 impl EngineLink {
-    /// `epoch` must rise with every start of a gateway with this id.
+    /// Connects to nothing before [`EngineLink::start`].
     pub fn new(
         redis_url: &str,
         catalog: &Catalog,
         gateway: GatewayId,
-        epoch: u32,
         limits: EngineLimits,
     ) -> Result<Self, GatewayError> {
         let markets = catalog.markets().iter().map(|market| (market.id, market.symbol.as_str()));
-        let queued = markets.chain([(MarketId::ACCOUNTS, keys::ACCOUNTS)]).map(|(id, stream)| {
-            (id, Queue { key: keys::orders(stream), length: AtomicU64::new(0) })
+        let queues = markets.chain([(MarketId::ACCOUNTS, keys::ACCOUNTS)]).map(|(id, stream)| {
+            let (length, reached) = (AtomicU64::new(0), Mutex::default());
+            (id, Queue { key: keys::orders(stream), length, reached })
         });
         Ok(EngineLink {
             client: Client::open(redis_url).map_err(GatewayError::RedisUrl)?,
             gateway,
-            epoch,
+            life: rand::random(),
             commands: RwLock::new(None),
             replies_heard: AtomicBool::new(false),
-            heartbeat: Mutex::new(None),
-            queued: queued.collect(),
+            engine: Mutex::default(),
+            queues: queues.collect(),
             seen: AtomicU64::new(0),
-            decisions: Waiting::new(limits.in_flight_max),
+            epochs: Epochs::default(),
+            outstanding: Outstanding::new(gateway, limits.in_flight_max),
+            suspected: Notify::new(),
             answers: Waiting::new(limits.in_flight_max),
             limits,
         })
+    }
+
+    /// Starts the tasks that run until the process ends. `report` is told the health, again and
+    /// again.
+    pub fn start(self: &Arc<Self>, report: impl Fn(Health) + Send + Sync + 'static) {
+        let link = Arc::clone(self);
+        tokio::spawn(async move { link.hear_replies().await });
+        let link = Arc::clone(self);
+        tokio::spawn(async move { link.watch_engine(report).await });
+        let link = Arc::clone(self);
+        tokio::spawn(async move { link.keep_epoch().await });
+        let link = Arc::clone(self);
+        tokio::spawn(async move { link.resend().await });
     }
 
     pub fn gateway(&self) -> GatewayId {
         self.gateway
     }
 
-    pub fn epoch(&self) -> u32 {
-        self.epoch
+    pub fn life(&self) -> u64 {
+        self.life
     }
 
     pub fn limits(&self) -> &EngineLimits {
@@ -106,12 +164,13 @@ impl EngineLink {
         Health {
             redis: connected && self.replies_heard.load(Ordering::Relaxed),
             engine: self.heartbeat().is_some(),
+            epoch: self.epochs.current().is_some(),
         }
     }
 
     /// The engine's last sign of life; `None` when it is away.
     pub fn heartbeat(&self) -> Option<Heartbeat> {
-        *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner)
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).heartbeat
     }
 
     /// What an answer must at least contain for a client of ours to read its own writes.
@@ -134,18 +193,24 @@ impl EngineLink {
             .ok_or_else(|| ApiError::maintenance("The order queue cannot be reached now"))
     }
 
-    /// Name of a market's command stream, unless the engine is too far behind with it.
-    pub fn queue(&self, market: MarketId) -> Result<&str, ApiError> {
-        let queue = self.queued.get(&market).ok_or_else(ApiError::unknown_market)?;
-        if self.limits.engine_queue_max <= queue.length.load(Ordering::Relaxed) {
+    /// The epoch for new commands of a market, when they can be sent and a reply be expected.
+    pub(crate) fn open_for(&self, market: MarketId) -> Result<u32, ApiError> {
+        self.connection()?;
+        let queue = self.queue_of(market).ok_or_else(ApiError::unknown_market)?;
+        if self.limits.engine_queue_max <= queue.length() {
             return Err(ApiError::overloaded());
         }
-        Ok(&queue.key)
+        let epoch = self.epochs.current();
+        epoch.ok_or_else(|| ApiError::maintenance("The gateway has no epoch to send under yet"))
+    }
+
+    pub(crate) fn queue_of(&self, market: MarketId) -> Option<&Queue> {
+        self.queues.get(&market)
     }
 
     /// How many wait for a decision.
     pub fn decisions_waiting(&self) -> usize {
-        self.decisions.len()
+        self.outstanding.len()
     }
 
     /// How many wait for an answer.
@@ -165,14 +230,25 @@ impl EngineLink {
         *self.commands.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Replies, or what should have been replied to, may be lost.
+    pub(crate) fn suspect_all(&self) {
+        self.outstanding.suspect_all();
+        self.suspected.notify_one();
+    }
+
+    pub(crate) fn note_reached(&self, market: MarketId, cursor: StreamCursor) {
+        if let Some(queue) = self.queue_of(market) {
+            queue.note_reached(cursor);
+        }
+    }
+
     pub(crate) fn note_seen(&self, sequence: Sequence) {
         self.seen.fetch_max(sequence.0, Ordering::Relaxed);
     }
 
     /// Looks at the heartbeat and the queues until the process ends; connects when there is no
-    /// connection.
-    /// `report` is told the health after each look.
-    pub async fn watch_engine(&self, report: impl Fn(Health)) {
+    /// connection. `report` is told the health after each look.
+    async fn watch_engine(&self, report: impl Fn(Health)) {
         let mut ticks = interval(POLL_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -190,6 +266,7 @@ impl EngineLink {
 
     async fn poll(&self) -> RedisResult<()> {
         let current = self.commands.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_new = current.is_none();
         let mut connection = match current {
             Some(connection) => connection,
             None => {
@@ -202,40 +279,60 @@ impl EngineLink {
         };
         let mut pipe = redis::pipe();
         pipe.get(keys::HEARTBEAT).publish(keys::replies(self.gateway), ECHO).ignore();
-        let queues: Vec<&Queue> = self.queued.values().collect();
+        pipe.get(keys::epoch(self.gateway));
+        let queues: Vec<&Queue> = self.queues.values().collect();
         for queue in &queues {
             pipe.cmd("XLEN").arg(&queue.key);
         }
-        let answers: Vec<redis::Value> = pipe.query_async(&mut connection).await?;
-        let mut answers = answers.into_iter();
-        let heartbeat = answers.next().map(redis::from_redis_value::<Option<Vec<u8>>>);
-        let heartbeat = heartbeat.transpose()?.flatten();
-        for (queue, length) in queues.iter().zip(answers) {
-            queue.length.store(redis::from_redis_value(length)?, Ordering::Relaxed);
+        let looked_at = self.epochs.current();
+        let found: Vec<redis::Value> = pipe.query_async(&mut connection).await?;
+        let mut found = found.into_iter();
+        let mut next = || found.next().unwrap_or(redis::Value::Nil);
+        let heartbeat: Option<Vec<u8>> = redis::from_redis_value(next())?;
+        let epoch: Option<u32> = redis::from_redis_value(next())?;
+        for queue in queues {
+            queue.length.store(redis::from_redis_value(next())?, Ordering::Relaxed);
         }
         *self.commands.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         self.set_heartbeat(heartbeat.and_then(|json| serde_json::from_slice(&json).ok()));
+        // One taken since is newer than what was found.
+        if looked_at.is_some() && looked_at == self.epochs.current() {
+            self.epochs.compare(epoch);
+        }
+        if is_new {
+            self.suspect_all();
+        }
         Ok(())
     }
 
     fn set_heartbeat(&self, found: Option<Heartbeat>) {
-        let mut heartbeat = self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(now) = found
-            && heartbeat.is_none_or(|before| before.epoch != now.epoch)
-        {
-            tracing::info!(epoch = now.epoch, sequence = now.sequence.0, "the engine is there");
-            // A new life may have lost what was not yet durable: never wait for what will not come.
-            self.seen.fetch_min(now.sequence.0, Ordering::Relaxed);
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_there = engine.heartbeat.is_some();
+        engine.heartbeat = found;
+        let Some(now) = found else {
+            if was_there {
+                tracing::warn!("the engine's heartbeat is gone");
+            }
+            return;
+        };
+        let is_new_life = engine.life.replace(now.life) != Some(now.life);
+        drop(engine);
+        if is_new_life {
+            tracing::info!(life = now.life, sequence = now.sequence.0, "the engine is there");
+            // Answers are to contain all that this life begins with, and never to wait for what was
+            // lost with the one before.
+            self.seen.store(now.sequence.0, Ordering::Relaxed);
+            // It may know another gateway's commands under our epoch.
+            self.epochs.doubt("a new life of the engine");
         }
-        if heartbeat.is_some() && found.is_none() {
-            tracing::warn!("the engine's heartbeat is gone");
+        if is_new_life || !was_there {
+            self.suspect_all();
         }
-        *heartbeat = found;
     }
 
     /// Hears replies and hands them to who waits, until the process ends; subscribes again whenever
     /// the subscription breaks.
-    pub async fn hear_replies(&self) {
+    async fn hear_replies(&self) {
         loop {
             let lost = self.subscribe_once().await;
             if self.replies_heard.swap(false, Ordering::Relaxed) {
@@ -260,6 +357,7 @@ impl EngineLink {
         };
         self.replies_heard.store(true, Ordering::Relaxed);
         tracing::info!(channel, "hearing replies");
+        self.suspect_all();
         let mut messages = subscription.into_on_message();
         loop {
             match timeout(SILENCE_MAX, messages.next()).await {

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use io_gateway::app::App;
 use io_gateway::config::{Args, Config};
-use io_gateway::{clock, routes, server};
+use io_gateway::{routes, server};
 use service::{Ops, logs, stop};
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +29,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn start(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args).context("configuration")?;
-    let epoch = u32::try_from(clock::now_ms() / 1000).context("the clock is out of range")?;
-    let app = App::new(&config, epoch)?;
+    let app = App::new(&config)?;
 
     let watched = Arc::clone(&app);
     let refresh = move || {
@@ -40,18 +38,12 @@ async fn start(args: Args) -> anyhow::Result<()> {
         metrics::gauge!("gateway_api_keys").set(count(watched.keys.len()));
     };
     let ops = Ops::start(config.ops_listen, refresh)?;
-    let (redis, engine) = (ops.condition("redis"), ops.condition("engine"));
-    let database = ops.condition("database");
-
-    let link = Arc::clone(&app.link);
-    tokio::spawn(async move { link.hear_replies().await });
-    let link = Arc::clone(&app.link);
-    tokio::spawn(async move {
-        link.watch_engine(|health| {
-            redis.set(health.redis);
-            engine.set(health.engine);
-        })
-        .await;
+    let [redis, engine, epoch, database] =
+        ["redis", "engine", "epoch", "database"].map(|name| ops.condition(name));
+    app.link.start(move |health| {
+        redis.set(health.redis);
+        engine.set(health.engine);
+        epoch.set(health.epoch);
     });
     let keys = Arc::clone(&app);
     tokio::spawn(async move { keys.keys.follow(|reachable| database.set(reachable)).await });
@@ -60,11 +52,9 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let stopping = token.clone();
     stop::on_signal(move || stopping.cancel()).context("signals")?;
     let listener = server::listen(config.listen).await?;
-    // Two lives within one second would name their commands alike.
-    tokio::time::sleep(Duration::from_millis(1000 - clock::now_ms() % 1000)).await;
     let address = listener.local_addr().context("the listening address")?;
     let router = routes::router(Arc::clone(&app), config.web_dir.as_deref());
-    tracing::info!(%address, gateway = %config.gateway, epoch, "serving REST");
+    tracing::info!(%address, gateway = %config.gateway, "serving REST");
     server::serve(listener, router, app, token).await;
     tracing::info!("stopped");
     Ok(())

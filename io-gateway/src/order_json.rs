@@ -1,8 +1,10 @@
-//! The contract's order object, from what the engine decided or from an order that is open.
+//! The contract's order object, from what the engine decided, from an order that is open, or from
+//! one that has ended.
 
+use chrono::DateTime;
 use protocol::{
-    AssetSpec, Catalog, Closed, Lots, MarketSpec, OpenOrder, OrderId, OrderKind, Outcome, Place,
-    SelfTradePrevention, Side, TimeInForce, Trade, Units, text,
+    AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder, OrderId,
+    OrderKind, Outcome, Place, SelfTradePrevention, Side, TimeInForce, Trade, Units, text,
 };
 use serde::{Serialize, Serializer};
 
@@ -107,6 +109,26 @@ impl OrderState {
         }
     }
 
+    /// An order that rests no more, or never did.
+    pub fn finished(order: &FinishedOrder) -> Self {
+        OrderState {
+            order: order.order,
+            client_id: order.client_id.map(|id| id.0),
+            side: order.side,
+            kind: order.kind,
+            time_in_force: order.time_in_force,
+            self_trade_prevention: order.self_trade_prevention,
+            status: match order.reason {
+                None => Status::Filled,
+                Some(ClosedReason::ByRequest) => Status::Cancelled,
+                Some(_) => Status::Expired,
+            },
+            executed: order.executed,
+            executed_quote: order.executed_quote,
+            created_us: order.created_us,
+        }
+    }
+
     pub fn json<'m>(
         &self,
         market: &'m MarketSpec,
@@ -135,7 +157,7 @@ impl OrderState {
             time_in_force: self.time_in_force,
             self_trade_prevention: self.self_trade_prevention,
             status: self.status,
-            created_at: self.created_us / 1000,
+            created_at: CreatedAt::Milliseconds(self.created_us / 1000),
             executed_quantity,
             executed_quote_quantity: text::units(u128::from(self.executed_quote.0), quote),
             quantity,
@@ -145,8 +167,42 @@ impl OrderState {
             slippage_tolerance: is_market.then_some(Null),
             slippage_tolerance_type: is_market.then_some(Null),
             absent: Absent::default(),
+            present_only: Some(PresentOnly::default()),
+            past_only: None,
             fills: None,
         })
+    }
+}
+
+/// A row of the history of orders: another form of time, and why it ended.
+pub fn finished_json<'m>(
+    order: &FinishedOrder,
+    market: &'m MarketSpec,
+    catalog: &Catalog,
+) -> Result<OrderJson<'m>, ApiError> {
+    let mut json = OrderState::finished(order).json(market, catalog)?;
+    json.created_at = CreatedAt::Naive(naive(order.created_us));
+    json.present_only = None;
+    let expiry_reason = order.reason.and_then(expiry_reason);
+    json.past_only = Some(PastOnly { expiry_reason, system_order_type: Null });
+    Ok(json)
+}
+
+/// `2025-01-01T00:00:00.123`, in UTC.
+fn naive(time_us: u64) -> String {
+    let time = i64::try_from(time_us).ok().and_then(DateTime::from_timestamp_micros);
+    time.unwrap_or(DateTime::UNIX_EPOCH).format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+}
+
+/// The contract's word; what was asked for is no expiry.
+const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
+    match reason {
+        ClosedReason::ByRequest => None,
+        ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
+        ClosedReason::FillOrKill => Some("FillOrKill"),
+        ClosedReason::SelfTradePrevention => Some("SelfTradePrevention"),
+        ClosedReason::InsufficientLiquidity => Some("InsufficientLiquidity"),
+        ClosedReason::TradesLimit => Some("Unknown"),
     }
 }
 
@@ -174,7 +230,7 @@ pub struct OrderJson<'m> {
     time_in_force: TimeInForce,
     self_trade_prevention: SelfTradePrevention,
     status: Status,
-    created_at: u64,
+    created_at: CreatedAt,
     executed_quantity: String,
     executed_quote_quantity: String,
     quantity: String,
@@ -191,6 +247,10 @@ pub struct OrderJson<'m> {
     slippage_tolerance_type: Option<Null>,
     #[serde(flatten)]
     absent: Absent,
+    #[serde(flatten)]
+    present_only: Option<PresentOnly>,
+    #[serde(flatten)]
+    past_only: Option<PastOnly>,
     /// Our own addition: the taker's trades of this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fills: Option<Vec<FillJson<'m>>>,
@@ -200,19 +260,41 @@ pub struct OrderJson<'m> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Absent {
-    reduce_only: Null,
-    related_order_id: Null,
     strategy_id: Null,
     trigger_price: Null,
     trigger_quantity: Null,
     trigger_by: Null,
-    triggered_at: Null,
     stop_loss_trigger_price: Null,
     stop_loss_limit_price: Null,
     stop_loss_trigger_by: Null,
     take_profit_trigger_price: Null,
     take_profit_limit_price: Null,
     take_profit_trigger_by: Null,
+}
+
+/// Members that the history leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresentOnly {
+    reduce_only: Null,
+    related_order_id: Null,
+    triggered_at: Null,
+}
+
+/// Members that only the history has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PastOnly {
+    expiry_reason: Option<&'static str>,
+    system_order_type: Null,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum CreatedAt {
+    Milliseconds(u64),
+    /// Without a zone, in the history.
+    Naive(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

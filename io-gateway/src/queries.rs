@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Query, Ticker, Window};
-use protocol::{AccountId, MarketId, OpenOrder, Target, keys};
-
+use protocol::{
+    AccountId, BookState, Conservation, FinishedOrder, MarketId, OpenOrder, Sequence, Target, keys,
+};
 use tokio::time::Instant;
 
 use crate::clock::now_us;
@@ -79,17 +80,54 @@ impl Queries {
         }
     }
 
+    /// Orders of the account that ended lately, of one market or of all, the latest first.
+    pub async fn finished_orders(
+        &self,
+        account: AccountId,
+        market: Option<MarketId>,
+        after: Vec<(MarketId, Sequence)>,
+    ) -> Result<Vec<FinishedOrder>, ApiError> {
+        match self.ask(Ask::FinishedOrders { account, market, after }).await? {
+            AnswerBody::FinishedOrders(orders) => Ok(orders),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What each market of the engine takes.
+    pub async fn book_states(&self) -> Result<Vec<(MarketId, BookState)>, ApiError> {
+        match self.ask(Ask::BookStates).await? {
+            AnswerBody::BookStates(states) => Ok(states),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Where all units of all assets are after one frame.
+    pub async fn conservation(&self) -> Result<(Sequence, Vec<Conservation>), ApiError> {
+        let Answer { sequence, body, .. } = self.link.ask(Ask::Conservation).await?;
+        match body {
+            AnswerBody::Conservation(assets) => Ok((sequence, assets)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn ask(&self, ask: Ask) -> Result<AnswerBody, ApiError> {
-        let patience = self.link.limits().query_timeout;
+        Ok(self.link.ask(ask).await?.body)
+    }
+}
+
+impl EngineLink {
+    /// Needs no epoch: questions change nothing.
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer, ApiError> {
+        let patience = self.limits().query_timeout;
         let deadline = Instant::now() + patience;
-        let mut connection = self.link.connection()?;
-        let ticket = self.link.answers.register()?;
+        let mut connection = self.connection()?;
+        let ticket = self.answers.register()?;
         let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX);
         let query = Query {
             id: ticket.number,
-            gateway: self.link.gateway(),
-            epoch: self.link.epoch(),
-            min_sequence: self.link.seen(),
+            gateway: self.gateway(),
+            life: self.life(),
+            min_sequence: self.seen(),
             deadline_us: now_us().saturating_add(patience_us),
             ask,
         };
@@ -97,15 +135,12 @@ impl Queries {
         let mut push = redis::cmd("LPUSH");
         push.arg(keys::QUERIES).arg(query);
         if let Err(error) = push.exec_async(&mut connection).await {
-            self.link.note_failure(&error);
+            self.note_failure(&error);
             let message = "The engine cannot be asked now";
             return Err(ApiError::maintenance(message).because(error));
         }
-        let Answer { body, .. } = ticket
-            .reply(deadline)
-            .await
-            .map_err(|_| ApiError::timeout().with_message("The engine did not answer in time"))?;
-        Ok(body)
+        let late = |_| ApiError::timeout().with_message("The engine did not answer in time");
+        ticket.reply(deadline).await.map_err(late)
     }
 }
 

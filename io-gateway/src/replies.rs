@@ -4,6 +4,7 @@ use protocol::query::Answer;
 use protocol::{Closed, Command, Event, Frame, Outcome, Sequence, Trade};
 
 use crate::link::EngineLink;
+use crate::outstanding::Met;
 
 /// Begins the JSON text of an answer; a frame begins otherwise.
 const JSON_OBJECT: u8 = b'{';
@@ -43,7 +44,7 @@ impl From<&Frame<'_>> for Decision {
 pub(crate) fn dispatch(link: &EngineLink, payload: &[u8]) {
     if payload.first() == Some(&JSON_OBJECT) {
         return match serde_json::from_slice::<Answer>(payload) {
-            Ok(answer) if answer.epoch != link.epoch() => unmatched("epoch"),
+            Ok(answer) if answer.life != link.life() => unmatched("life"),
             Ok(answer) => {
                 if !link.answers.resolve(answer.id, answer) {
                     unmatched("answer");
@@ -68,16 +69,24 @@ pub(crate) fn dispatch(link: &EngineLink, payload: &[u8]) {
 }
 
 fn decided(link: &EngineLink, frame: &Frame<'_>) {
-    let origin = frame.command.origin;
     // Even a frame of an earlier life is a write that a client of ours may want to read.
     if frame.is_effective() {
         link.note_seen(frame.header.sequence);
     }
-    if origin.gateway != link.gateway() || origin.epoch != link.epoch() {
-        return unmatched("epoch");
+    link.note_reached(frame.command.market(), frame.header.cursor);
+    let origin = frame.command.origin;
+    if origin.gateway != link.gateway() {
+        return unmatched("gateway");
     }
-    if !link.decisions.resolve(origin.sequence, Decision::from(frame)) {
-        unmatched("decision");
+    match link.outstanding.resolve(Decision::from(frame)) {
+        Met::Waiter => (),
+        Met::Nobody => unmatched("decision"),
+        Met::OtherCommand => {
+            let (epoch, number) = (origin.epoch, origin.sequence);
+            tracing::error!(epoch, number, "the engine knows another command by our name");
+            link.epochs.doubt("its names are used by another");
+            unmatched("command");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod system;
 pub mod markets;
 pub mod history;
 pub mod orders;
+pub mod order_history;
 pub mod batch;
 pub mod accounts;
 pub mod admin;
@@ -33,6 +34,7 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(markets::routes())
         .merge(history::routes())
         .merge(orders::routes())
+        .merge(order_history::routes())
         .merge(batch::routes())
         .merge(accounts::routes())
         .route("/web/config.json", get(web::config));

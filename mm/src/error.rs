@@ -20,8 +20,6 @@ pub enum MakerError {
     },
     #[error("the Redis address is not valid")]
     RedisAddress(#[source] redis::RedisError),
-    #[error("the clock is before 1970 or after 2106")]
-    Clock,
 }
 
 /// Why a connection to Redis ended.

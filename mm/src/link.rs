@@ -128,6 +128,13 @@ impl Link {
         Ok(push.exec_async(&mut self.connection).await?)
     }
 
+    /// One above `known` and above all that Redis has given out for this gateway.
+    pub async fn take_epoch(&mut self, gateway: GatewayId, known: u32) -> Result<u32, LinkError> {
+        let mut take = redis::cmd("EVAL");
+        take.arg(keys::TAKE_EPOCH).arg(1).arg(keys::epoch(gateway)).arg(known);
+        Ok(take.query_async(&mut self.connection).await?)
+    }
+
     /// `None` while the engine is away.
     pub async fn heartbeat(&mut self) -> Result<Option<Heartbeat>, LinkError> {
         let mut get = redis::cmd("GET");

@@ -1,7 +1,9 @@
 //! The market maker's decisions: what it hears goes in, commands and questions come out.
 //!
 //! It clears what an earlier life left, then quotes, and clears again when told to stop. While the
-//! engine is away it places nothing. No I/O and no clock: time is an argument.
+//! engine is away it places nothing, and nothing at all before it has an epoch to name commands
+//! under. It never sends a command twice: what gets no answer is given up, and the replica tells
+//! what became of it. No I/O and no clock: time is an argument.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -40,6 +42,16 @@ enum Phase {
     Done,
 }
 
+/// Whether commands can be named so that they are never taken for those of another life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Naming {
+    /// The engine has to be asked which epoch it knows.
+    Unknown,
+    /// An epoch above this one has to be taken from Redis.
+    Above(u32),
+    Taken,
+}
+
 /// One market: what is known of it and when its next order is due.
 #[derive(Debug)]
 struct Market {
@@ -52,6 +64,10 @@ struct Market {
 #[derive(Debug)]
 pub struct Maker {
     config: Config,
+    /// A random number of this process, by which it knows the answers to its own questions.
+    life: u64,
+    naming: Naming,
+    /// The last epoch taken; 0 before the first.
     epoch: u32,
     markets: Vec<Market>,
     submitter: Submitter,
@@ -64,16 +80,16 @@ pub struct Maker {
     to_clear: HashMap<(MarketId, AccountId), Option<u64>>,
     engine: Option<Heartbeat>,
     /// Of the latest heartbeat there was.
-    engine_epoch: Option<u32>,
+    engine_life: Option<u64>,
     /// The latest frame heard of.
     seen: Sequence,
     queries: u64,
-    asked: HashMap<u64, (AccountId, u64)>,
+    /// About which account, if any, and until when an answer may come.
+    asked: HashMap<u64, (Option<AccountId>, u64)>,
 }
 
 impl Maker {
-    /// `epoch` is this life's, above that of every earlier one.
-    pub fn new(config: Config, epoch: u32, seed: u64) -> Self {
+    pub fn new(config: Config, life: u64, seed: u64) -> Self {
         let market = |config: &MarketConfig| Market {
             view: MarketView::default(),
             fair: FairPrice::new(config),
@@ -81,9 +97,11 @@ impl Maker {
             due_us: 0,
         };
         let mut maker = Maker {
-            epoch,
+            life,
+            naming: Naming::Unknown,
+            epoch: 0,
             markets: config.markets.iter().map(market).collect(),
-            submitter: Submitter::new(config.gateway, epoch),
+            submitter: Submitter::new(config.gateway),
             own: OwnOrders::default(),
             funds: Funds::default(),
             limits: Limits::default(),
@@ -91,7 +109,7 @@ impl Maker {
             phase: Phase::Clearing,
             to_clear: HashMap::new(),
             engine: None,
-            engine_epoch: None,
+            engine_life: None,
             seen: Sequence(0),
             queries: 0,
             asked: HashMap::new(),
@@ -140,6 +158,10 @@ impl Maker {
             let reason = format!("{refusal:?}");
             metrics::counter!("mm_refusals_total", "reason" => reason).increment(1);
         }
+        if refusal == Some(Refusal::Stale) {
+            // Nothing has happened: our numbers are old to the engine, as when another has our id.
+            self.naming = Naming::Unknown;
+        }
         match (settled.command.action, refusal) {
             (Action::Place(place), Some(Refusal::InsufficientFunds)) => {
                 if let Some(market) = self.market(place.market) {
@@ -153,7 +175,7 @@ impl Maker {
             (Action::CancelAll { market, account }, None) => self.cleared(market, account),
             (Action::CancelAll { market, account }, Some(refusal)) => {
                 tracing::warn!(%market, %account, ?refusal, "cancel all was refused");
-                if self.phase == Phase::Draining {
+                if self.phase == Phase::Draining && refusal != Refusal::Stale {
                     self.cleared(market, account);
                 }
             }
@@ -163,10 +185,14 @@ impl Maker {
 
     /// An answer of the replica to this life.
     pub fn hear_answer(&mut self, answer: &Answer) {
-        if answer.epoch != self.epoch {
+        if answer.life != self.life {
             return;
         }
         let Some((account, _)) = self.asked.remove(&answer.id) else { return };
+        if let (AnswerBody::Epoch(known), Naming::Unknown) = (&answer.body, self.naming) {
+            self.naming = Naming::Above(*known.max(&self.epoch));
+        }
+        let Some(account) = account else { return };
         match &answer.body {
             AnswerBody::Balances(balances) => {
                 self.funds.refill(account, balances);
@@ -190,22 +216,46 @@ impl Maker {
     /// `None`: the engine is away.
     pub fn hear_heartbeat(&mut self, heartbeat: Option<Heartbeat>) {
         match (self.engine, heartbeat) {
-            (None, Some(now)) => tracing::info!(epoch = now.epoch, "engine is there"),
+            (None, Some(now)) => tracing::info!(life = now.life, "engine is there"),
             (Some(_), None) => tracing::warn!("engine is away: placing nothing"),
             _ => (),
         }
         if let Some(now) = heartbeat
-            && self.engine_epoch.replace(now.epoch) != Some(now.epoch)
+            && self.engine_life.replace(now.life) != Some(now.life)
         {
             // A new life of the engine; it need not even have the old one's journal.
-            self.seen = Sequence(0);
+            self.seen = now.sequence;
             self.own.forget_sequences();
+            self.naming = Naming::Unknown;
         }
         self.engine = heartbeat;
     }
 
-    /// Messages may have been missed.
+    /// The epoch to take must be above this one; `None` while none is to be taken.
+    pub fn epoch_wanted(&self) -> Option<u32> {
+        match self.naming {
+            Naming::Above(known) => Some(known),
+            Naming::Unknown | Naming::Taken => None,
+        }
+    }
+
+    /// Names commands under `epoch`, which no life of this market maker ever had.
+    pub fn take_epoch(&mut self, epoch: u32) {
+        if let Naming::Above(known) = self.naming
+            && self.epoch != 0
+            && self.epoch < known
+        {
+            let (gateway, ours) = (self.config.gateway, self.epoch);
+            tracing::error!(%gateway, ours, known, "another gateway runs with this id");
+        }
+        tracing::info!(epoch, "epoch taken");
+        (self.epoch, self.naming) = (epoch, Naming::Taken);
+        self.submitter.begin_epoch(epoch);
+    }
+
+    /// Messages may have been missed, and the next Redis may have forgotten our epoch.
     pub fn connection_lost(&mut self) {
+        self.naming = Naming::Unknown;
         self.markets.iter_mut().for_each(|market| market.view.forget_book());
     }
 
@@ -242,6 +292,9 @@ impl Maker {
                 self.own.cancel_failed(id, false);
             }
         }
+        if self.naming != Naming::Taken {
+            return Vec::new();
+        }
         match self.phase {
             Phase::Clearing if self.engine.is_some() => self.clear(now_us),
             Phase::Draining => self.clear(now_us),
@@ -258,20 +311,21 @@ impl Maker {
             return Vec::new();
         }
         let deadline_us = now_us.saturating_add(micros(ANSWER_MAX));
-        let mut queries = Vec::new();
+        let gateway = self.config.gateway;
+        let mut asks = Vec::new();
+        if self.naming == Naming::Unknown {
+            asks.push((None, Ask::Epoch { gateway }));
+        }
         for account in self.config.accounts() {
-            for ask in [Ask::Balances { account }, Ask::OpenOrders { account, market: None }] {
-                self.queries += 1;
-                self.asked.insert(self.queries, (account, deadline_us));
-                queries.push(Query {
-                    id: self.queries,
-                    gateway: self.config.gateway,
-                    epoch: self.epoch,
-                    min_sequence: self.seen,
-                    deadline_us,
-                    ask,
-                });
-            }
+            asks.push((Some(account), Ask::Balances { account }));
+            asks.push((Some(account), Ask::OpenOrders { account, market: None }));
+        }
+        let mut queries = Vec::with_capacity(asks.len());
+        for (account, ask) in asks {
+            self.queries += 1;
+            self.asked.insert(self.queries, (account, deadline_us));
+            let (id, life, min_sequence) = (self.queries, self.life, self.seen);
+            queries.push(Query { id, gateway, life, min_sequence, deadline_us, ask });
         }
         queries
     }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::keys;
 use protocol::query::Answer;
+use protocol::{GatewayId, keys};
 use service::Condition;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ pub struct Runner {
 struct Session {
     maker: Maker,
     address: Address,
+    gateway: GatewayId,
     replies: String,
     conditions: Conditions,
     stop: CancellationToken,
@@ -54,9 +55,9 @@ impl Runner {
 
     /// Runs until told to stop and everything is cancelled, or `drain_ms_max` has passed.
     pub async fn run(self, stop: CancellationToken) -> Result<(), MakerError> {
-        let epoch = next_epoch().await?;
-        let seed = self.config.seed.unwrap_or(u64::from(epoch));
-        tracing::info!(epoch, seed, maker = %self.config.maker, "starting");
+        let life = rand::random();
+        let seed = self.config.seed.unwrap_or(life);
+        tracing::info!(seed, maker = %self.config.maker, "starting");
         let gateway = self.config.gateway;
         let drain_max = self.config.drain_max;
         let markets: Vec<_> = self
@@ -65,12 +66,13 @@ impl Runner {
             .iter()
             .map(|market| (market.spec.id, market.spec.symbol.clone()))
             .collect();
-        let maker = Maker::new(self.config, epoch, seed);
+        let maker = Maker::new(self.config, life, seed);
         let address = Address::new(&self.redis_url, gateway, maker.channels(), markets.into_iter())
             .map_err(MakerError::RedisAddress)?;
         let session = Session {
             maker,
             address,
+            gateway,
             replies: keys::replies(gateway),
             conditions: self.conditions,
             stop,
@@ -117,6 +119,10 @@ impl Session {
         let mut questions = ticks(ASK_EVERY);
         self.maker.hear_heartbeat(link.heartbeat().await?);
         while !self.maker.is_done() {
+            if let Some(known) = self.maker.epoch_wanted() {
+                let epoch = link.take_epoch(self.gateway, known).await?;
+                self.maker.take_epoch(epoch);
+            }
             let stop = self.stop.clone();
             let is_draining = self.drain_until.is_some();
             let until = self.drain_until.unwrap_or_else(Instant::now);
@@ -168,14 +174,6 @@ fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-/// The next whole second: no other life can have begun in it and sent anything, however short.
-async fn next_epoch() -> Result<u32, MakerError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| MakerError::Clock)?;
-    let epoch = now.as_secs() + 1;
-    sleep(Duration::from_secs(epoch).saturating_sub(now)).await;
-    u32::try_from(epoch).map_err(|_| MakerError::Clock)
 }
 
 fn now_us() -> u64 {

@@ -23,6 +23,7 @@ pub struct InFlight {
 pub struct Submitter {
     gateway: GatewayId,
     epoch: u32,
+    /// They count from 1 in each life of the process, on through its epochs.
     sent: u64,
     /// By the command's sequence number, hence oldest first.
     in_flight: BTreeMap<u64, InFlight>,
@@ -32,15 +33,21 @@ pub struct Submitter {
 }
 
 impl Submitter {
-    pub fn new(gateway: GatewayId, epoch: u32) -> Self {
+    /// Names nothing before [`Submitter::begin_epoch`].
+    pub fn new(gateway: GatewayId) -> Self {
         Submitter {
             gateway,
-            epoch,
+            epoch: 0,
             sent: 0,
             in_flight: BTreeMap::new(),
             resting: HashMap::new(),
             outgoing: Vec::new(),
         }
+    }
+
+    /// What is submitted from now on is named under `epoch`.
+    pub fn begin_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
     }
 
     pub fn submit(&mut self, action: Action, now_us: u64) {
@@ -67,7 +74,7 @@ impl Submitter {
 
     /// A reply to `origin` has come. `None`: not of this life, or answered or given up before.
     pub fn settle(&mut self, origin: Origin) -> Option<InFlight> {
-        if (origin.gateway, origin.epoch) != (self.gateway, self.epoch) {
+        if self.in_flight.get(&origin.sequence)?.command.origin != origin {
             return None;
         }
         let settled = self.in_flight.remove(&origin.sequence)?;
@@ -136,7 +143,8 @@ mod tests {
 
     #[test]
     fn commands_are_numbered_and_settled_once() {
-        let mut submitter = Submitter::new(GatewayId(900), 77);
+        let mut submitter = Submitter::new(GatewayId(900));
+        submitter.begin_epoch(77);
         submitter.submit(CANCEL_ALL, 10);
         submitter.submit(CANCEL_ALL, 20);
         let sent = submitter.take_outgoing();
@@ -146,6 +154,7 @@ mod tests {
         assert!(submitter.take_outgoing().is_empty());
         let foreign = Origin { epoch: 76, ..origins[0] };
         assert_eq!(submitter.settle(foreign), None);
+        submitter.begin_epoch(78);
         assert!(submitter.settle(origins[0]).is_some());
         assert_eq!(submitter.settle(origins[0]), None);
         assert_eq!(submitter.expire(20), []);

@@ -10,7 +10,7 @@ use protocol::fixture::catalog;
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Heartbeat, Query};
 use protocol::{
     Action, AssetId, Command, FrameHeader, FrameWriter, GatewayId, MarketId, OrderId, OrderKind,
-    Outcome, Sequence, StreamCursor, TimeInForce, Units, keys,
+    Outcome, Sequence, StateDigest, StreamCursor, TimeInForce, Units, keys,
 };
 use redis::Value;
 use redis::aio::MultiplexedConnection;
@@ -31,9 +31,9 @@ struct Engine {
 }
 
 impl Engine {
-    async fn beat(&mut self, epoch: u32) {
+    async fn beat(&mut self, life: u64) {
         let sequence = Sequence(self.sequence);
-        let beat = Heartbeat { epoch, sequence, time_us: 0 };
+        let beat = Heartbeat { life, sequence, time_us: 0 };
         let mut set = redis::cmd("SET");
         set.arg(keys::HEARTBEAT).arg(serde_json::to_string(&beat).unwrap());
         set.arg("PX").arg(keys::HEARTBEAT_EXPIRES_MS);
@@ -77,6 +77,7 @@ impl Engine {
             cursor: StreamCursor::START,
             outcome,
             held: Units::ZERO,
+            digest: StateDigest::default(),
         };
         let frame = FrameWriter::new(0).finish(&header, command).concat();
         self.publish(frame).await;
@@ -89,10 +90,14 @@ impl Engine {
                 AnswerBody::Balances(vec![balance(AssetId(1)), balance(AssetId(2))])
             }
             Ask::OpenOrders { .. } => AnswerBody::OpenOrders(Vec::new()),
+            Ask::Epoch { gateway: GatewayId(900) } => {
+                let epochs = self.commands.iter().map(|command| command.origin.epoch);
+                AnswerBody::Epoch(epochs.max().unwrap_or(0))
+            }
             _ => panic!("{query:?}"),
         };
         let sequence = Sequence(self.sequence);
-        let answer = Answer { id: query.id, epoch: query.epoch, sequence, body };
+        let answer = Answer { id: query.id, life: query.life, sequence, body };
         self.publish(serde_json::to_vec(&answer).unwrap()).await;
     }
 
@@ -111,7 +116,7 @@ impl Engine {
         let start = Instant::now();
         while !done(self) {
             assert!(start.elapsed() < DEADLINE, "{} commands", self.commands.len());
-            self.beat(epoch).await;
+            self.beat(epoch.into()).await;
             self.serve().await;
             sleep(STEP).await;
         }
@@ -156,10 +161,16 @@ async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
     engine.until(1, |_| conditions.engine.holds() && conditions.funds.holds()).await;
     let sequences = engine.commands.iter().map(|command| command.origin.sequence);
     assert!(sequences.eq(1..=engine.commands.len() as u64));
+    assert!(engine.commands.iter().all(|command| command.origin.epoch == 1));
 
     // The engine dies: its heartbeat goes, and with it the orders stop coming.
     let mut delete = redis::cmd("DEL");
-    delete.arg(keys::HEARTBEAT).exec_async(&mut engine.redis).await.unwrap();
+    delete
+        .arg(keys::HEARTBEAT)
+        .arg(keys::epoch(GatewayId(900)))
+        .exec_async(&mut engine.redis)
+        .await
+        .unwrap();
     let start = Instant::now();
     while conditions.engine.holds() {
         assert!(start.elapsed() < DEADLINE, "the engine's end was not noticed");
@@ -172,6 +183,8 @@ async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
     assert_eq!(engine.placed(), before);
 
     engine.until(2, |engine| before + 20 <= engine.placed()).await;
+    // Redis has forgotten the epoch, the engine has not.
+    assert_eq!(engine.commands.last().unwrap().origin.epoch, 2);
     stop.cancel();
     let is_last = |engine: &Engine| {
         maker.is_finished()

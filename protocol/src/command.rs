@@ -1,7 +1,7 @@
 //! What can be asked of the engine.
 
 use crate::ids::{AccountId, AssetId, ClientId, MarketId, OrderId, Origin, TransferId};
-use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
+use crate::units::{BookState, Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Command {
@@ -15,11 +15,23 @@ pub struct Command {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     Place(Place),
-    Cancel { market: MarketId, account: AccountId, target: Target },
-    CancelAll { market: MarketId, account: AccountId },
+    Cancel {
+        market: MarketId,
+        account: AccountId,
+        target: Target,
+    },
+    CancelAll {
+        market: MarketId,
+        account: AccountId,
+    },
     CreateAccount,
     Deposit(Transfer),
     Withdraw(Transfer),
+    /// By the operator, or by the engine when its books do not add up.
+    SetBookState {
+        market: MarketId,
+        state: BookState,
+    },
 }
 
 /// A new order.
@@ -38,6 +50,7 @@ pub struct Place {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OrderKind {
     Limit {
         price: Price,
@@ -55,7 +68,7 @@ pub enum OrderKind {
 
 /// How a client names an order of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Target {
     Order(OrderId),
     /// The newest open order of the account in this market with this client id.
@@ -77,7 +90,8 @@ impl Command {
         match self.action {
             Action::Place(Place { market, .. })
             | Action::Cancel { market, .. }
-            | Action::CancelAll { market, .. } => market,
+            | Action::CancelAll { market, .. }
+            | Action::SetBookState { market, .. } => market,
             Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => MarketId::ACCOUNTS,
         }
     }
@@ -89,7 +103,7 @@ impl Command {
             | Action::CancelAll { account, .. }
             | Action::Deposit(Transfer { account, .. })
             | Action::Withdraw(Transfer { account, .. }) => Some(account),
-            Action::CreateAccount => None,
+            Action::CreateAccount | Action::SetBookState { .. } => None,
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn balance_changes(
         return Ok(());
     }
     match &frame.command.action {
-        Action::CreateAccount => Ok(()),
+        Action::CreateAccount | Action::SetBookState { .. } => Ok(()),
         Action::Deposit(transfer) | Action::Withdraw(transfer) => {
             let units = i128::from(transfer.units.0);
             let is_deposit = matches!(frame.command.action, Action::Deposit(_));

@@ -33,6 +33,11 @@ pub enum Outcome {
     },
     /// Nothing happened.
     Refused(Refusal),
+    /// The command had come before and was decided by the frame named; nothing happened now.
+    Recognised {
+        first: Sequence,
+    },
+    BookStateSet,
 }
 
 impl Outcome {
@@ -46,7 +51,9 @@ impl Outcome {
             | Outcome::AccountCreated { .. }
             | Outcome::Transferred
             | Outcome::Repeated { .. }
-            | Outcome::Refused(_) => None,
+            | Outcome::Refused(_)
+            | Outcome::Recognised { .. }
+            | Outcome::BookStateSet => None,
         }
     }
 }
@@ -78,10 +85,17 @@ pub enum Refusal {
     /// A deposit that would bring an asset's supply above what balances can count.
     SupplyExceeded = 15,
     TooManyAccounts = 16,
+    /// So old that nobody knows any more whether it came before: it is not carried out now.
+    Stale = 17,
+    /// Commands of more gateways have come than can be told apart.
+    TooManyGateways = 18,
+    /// The market takes nothing but cancels.
+    CancelOnly = 19,
 }
 
 /// Why an order left the book, or never came to rest. The numbers are part of the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum ClosedReason {
     ByRequest = 1,
@@ -139,7 +153,7 @@ pub struct Closed {
 }
 
 impl Refusal {
-    pub const ALL: [Refusal; 16] = [
+    pub const ALL: [Refusal; 19] = [
         Refusal::InsufficientFunds,
         Refusal::PostOnlyWouldTake,
         Refusal::OrderNotFound,
@@ -156,6 +170,9 @@ impl Refusal {
         Refusal::TransferConflict,
         Refusal::SupplyExceeded,
         Refusal::TooManyAccounts,
+        Refusal::Stale,
+        Refusal::TooManyGateways,
+        Refusal::CancelOnly,
     ];
 }
 

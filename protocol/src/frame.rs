@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! header  0 kind  1 version  2 outcome  3 reason  4..8 number of events  8 sequence  16 previous
-//!         24 cursor, milliseconds  32 cursor, counter  40 subject  48 lots left  56 held
+//!         24..30 cursor, milliseconds  30..32 digest, low  32..36 cursor, counter
+//!         36..40 digest, high  40 subject  48 lots left  56 held
 //! ```
 //!
-//! `subject` is the order, the account created, or the sequence of the first frame of a repeated
-//! transfer. `previous` chains the frames of one event stream, so that a reader sees a gap.
+//! `subject` is the order, the account created, or the sequence of the frame that first carried out
+//! what is repeated. The cursor's parts are cut to what fits: a reader who goes on from there sees
+//! some commands again, which are recognised. `previous` chains the frames of one event stream, so
+//! that a reader sees a gap.
 
 use crate::command::Command;
 use crate::event::{ClosedReason, Event, Outcome, Refusal, Trade};
-use crate::ids::{AccountId, OrderId, Sequence, StreamCursor};
+use crate::ids::{AccountId, OrderId, Sequence, StateDigest, StreamCursor};
 use crate::record::{DecodeError, RECORD_BYTES, Reader, Record, VERSION, closed_reason};
 use crate::units::{Lots, Units};
 
@@ -25,6 +28,10 @@ const ACCOUNT_CREATED: u8 = 5;
 const TRANSFERRED: u8 = 6;
 const REPEATED: u8 = 7;
 const REFUSED: u8 = 8;
+const RECOGNISED: u8 = 9;
+const BOOK_STATE_SET: u8 = 10;
+
+const MILLISECONDS_MAX: u64 = (1 << 48) - 1;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameHeader {
@@ -37,13 +44,18 @@ pub struct FrameHeader {
     pub outcome: Outcome,
     /// What the command took from the account's available balance before it was numbered.
     pub held: Units,
+    /// Of the stream's market, or of the accounts, after this frame.
+    pub digest: StateDigest,
 }
 
 impl FrameHeader {
     /// Whether the command changed anything, which is what event streams carry.
     #[inline]
     pub const fn is_effective(&self) -> bool {
-        !matches!(self.outcome, Outcome::Refused(_) | Outcome::Repeated { .. })
+        !matches!(
+            self.outcome,
+            Outcome::Refused(_) | Outcome::Repeated { .. } | Outcome::Recognised { .. }
+        )
     }
 
     fn encode(&self, events: u32) -> Record {
@@ -60,6 +72,8 @@ impl FrameHeader {
             Outcome::Transferred => (TRANSFERRED, 0, 0, Lots::ZERO),
             Outcome::Repeated { first } => (REPEATED, 0, first.0, Lots::ZERO),
             Outcome::Refused(refusal) => (REFUSED, refusal as u8, 0, Lots::ZERO),
+            Outcome::Recognised { first } => (RECOGNISED, 0, first.0, Lots::ZERO),
+            Outcome::BookStateSet => (BOOK_STATE_SET, 0, 0, Lots::ZERO),
         };
         let mut record = [0; RECORD_BYTES];
         record[0] = FRAME;
@@ -67,11 +81,13 @@ impl FrameHeader {
         record[2] = outcome;
         record[3] = reason;
         record[4..8].copy_from_slice(&events.to_le_bytes());
+        let StreamCursor { milliseconds, counter } = self.cursor;
+        let digest = self.digest.bits();
         let words = [
             self.sequence.0,
             self.previous.map_or(0, |previous| previous.0),
-            self.cursor.milliseconds,
-            self.cursor.counter,
+            milliseconds.min(MILLISECONDS_MAX) | digest << 48,
+            counter.min(u64::from(u32::MAX)) | digest >> 16 << 32,
             subject,
             lots_left.0,
             self.held.0,
@@ -102,14 +118,22 @@ impl FrameHeader {
             TRANSFERRED => Outcome::Transferred,
             REPEATED => Outcome::Repeated { first: Sequence(subject) },
             REFUSED => Outcome::Refused(refusal(read.u8(3))?),
+            RECOGNISED => Outcome::Recognised { first: Sequence(subject) },
+            BOOK_STATE_SET => Outcome::BookStateSet,
             _ => return Err(DecodeError::Field("outcome")),
         };
+        let (first, second) = (read.u64(24), read.u64(32));
+        let digest = StateDigest::from_bits(first >> 48 | second >> 32 << 16);
         let header = FrameHeader {
             sequence: Sequence(read.u64(8)),
             previous: Some(Sequence(read.u64(16))).filter(|previous| previous.0 != 0),
-            cursor: StreamCursor { milliseconds: read.u64(24), counter: read.u64(32) },
+            cursor: StreamCursor {
+                milliseconds: first & MILLISECONDS_MAX,
+                counter: second & u64::from(u32::MAX),
+            },
             outcome,
             held: Units(read.u64(56)),
+            digest: digest.unwrap_or_default(),
         };
         Ok((header, read.u32(4)))
     }

@@ -16,7 +16,7 @@ display_inner!(AccountId, AssetId, MarketId, GatewayId, ClientId, OrderId, Trade
 
 /// Owner of balances. Dense from 1, so that the ledger is a table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AccountId(NonZeroU32);
 
 impl AccountId {
@@ -41,7 +41,7 @@ impl AccountId {
 
 /// An asset of the catalog; fixed by the operator, never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AssetId(pub u16);
 
 impl AssetId {
@@ -54,7 +54,7 @@ impl AssetId {
 /// A market of the catalog, 1 to [`MarketId::MAX`]; [`MarketId::ACCOUNTS`] names the stream that
 /// carries deposits, withdrawals and account commands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MarketId(pub u16);
 
 impl MarketId {
@@ -65,7 +65,7 @@ impl MarketId {
 
 /// The client's own name of an order; the contract allows any `u32`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClientId(pub u32);
 
 /// Names an order for ever: which slot of which market it takes in memory, and the how-manieth
@@ -75,7 +75,7 @@ pub struct ClientId(pub u32);
 /// bit 63 | 62 .. 31 generation (never 0) | 30 .. 21 market | 20 .. 0 slot
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OrderId(NonZeroU64);
 
 impl OrderId {
@@ -130,31 +130,38 @@ impl OrderId {
 
 /// Consecutive per market from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TradeId(pub u64);
 
 /// A command's place in the engine's one causal order, from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sequence(pub u64);
 
 /// A process that sends commands and waits for replies on a channel of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GatewayId(pub u32);
+
+impl GatewayId {
+    /// The engine itself, when it sends a command.
+    pub const ENGINE: GatewayId = GatewayId(0);
+}
 
 /// Names a command for ever: its sender, which life of the sender, and the how-manieth of that
 /// life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Origin {
     pub gateway: GatewayId,
-    /// Rises with every start of the gateway.
+    /// Rises with every start of the gateway; no two lives of it have the same.
     pub epoch: u32,
     pub sequence: u64,
 }
 
 /// Id of an entry in a Redis stream, `<milliseconds>-<counter>`. Zero is before the first entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StreamCursor {
     pub milliseconds: u64,
     pub counter: u64,
@@ -178,9 +185,42 @@ impl fmt::Display for StreamCursor {
     }
 }
 
+/// What one event stream's market (or the accounts) came to, as shard and replica each work it out
+/// on their own: 48 bits of a sum of hashes. Equal states have equal digests.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct StateDigest(u64);
+
+impl StateDigest {
+    /// The upper bits of `sum`, in which every bit of what was summed up has had a part.
+    #[inline]
+    pub const fn of(sum: u64) -> Self {
+        StateDigest(sum >> 16)
+    }
+
+    /// As carried in a frame; `None` above 48 bits.
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        if bits >> 48 != 0 {
+            return None;
+        }
+        Some(StateDigest(bits))
+    }
+
+    #[inline]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for StateDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0)
+    }
+}
+
 /// Names a deposit or withdrawal: the first 128 bits of a cryptographic hash of the caller's own
 /// transfer id, so that a transfer asked for twice happens once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransferId(pub u128);
 
 #[cfg(test)]

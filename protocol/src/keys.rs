@@ -9,6 +9,10 @@ pub const ACCOUNTS: &str = "accounts";
 pub const QUERIES: &str = "queries";
 /// JSON [`crate::query::Heartbeat`]; expires when the engine is away.
 pub const HEARTBEAT: &str = "engine:heartbeat";
+/// List of JSON [`crate::refill::Request`], pushed left, popped right.
+pub const REFILLS: &str = "refills";
+/// Hash of how far the database has each event stream: field its name, value a sequence.
+pub const COMMITTED: &str = "committed";
 pub const HEARTBEAT_EVERY_MS: u64 = 500;
 pub const HEARTBEAT_EXPIRES_MS: u64 = 3000;
 
@@ -31,6 +35,23 @@ pub fn events(stream: &str) -> String {
 pub fn replies(gateway: GatewayId) -> String {
     format!("replies:{gateway}")
 }
+
+/// `refill:sink-1`: pages for one asker.
+pub fn refill(asker: &str) -> String {
+    format!("refill:{asker}")
+}
+
+/// `epoch:1`: the highest epoch that a life of this gateway has taken.
+pub fn epoch(gateway: GatewayId) -> String {
+    format!("epoch:{gateway}")
+}
+
+/// Lua: takes the next epoch. Key: [`epoch`]. Argument: the highest that the engine knows of. Two
+/// lives never get the same, as long as one of Redis and the engine remembers.
+pub const TAKE_EPOCH: &str = "\
+local taken = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1 \
+redis.call('SET', KEYS[1], taken) \
+return taken";
 
 /// `account@17`: private updates of one account.
 pub fn account(account: AccountId) -> String {

@@ -16,6 +16,7 @@ pub mod order;
 pub mod record;
 pub mod frame;
 pub mod effects;
+pub mod conservation;
 pub mod keys;
 pub mod interval;
 pub mod text;
@@ -26,20 +27,23 @@ pub mod listing;
 #[cfg(feature = "json")]
 pub mod query;
 #[cfg(feature = "json")]
+pub mod refill;
+#[cfg(feature = "json")]
 pub mod stream_json;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 
 pub use catalog::Catalog;
 pub use command::{Action, Command, OrderKind, Place, Target, Transfer};
+pub use conservation::Conservation;
 pub use event::{Closed, ClosedReason, Event, Outcome, Refusal, Trade};
 pub use frame::{Frame, FrameHeader, FrameWriter};
 pub use ids::{
-    AccountId, AssetId, ClientId, GatewayId, MarketId, OrderId, Origin, Sequence, StreamCursor,
-    TradeId, TransferId,
+    AccountId, AssetId, ClientId, GatewayId, MarketId, OrderId, Origin, Sequence, StateDigest,
+    StreamCursor, TradeId, TransferId,
 };
 pub use interval::Interval;
 pub use market::{AssetSpec, FeeRate, Increment, MarketSpec};
-pub use order::OpenOrder;
+pub use order::{FinishedOrder, OpenOrder};
 pub use record::{DecodeError, RECORD_BYTES, Record};
-pub use units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
+pub use units::{BookState, Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};

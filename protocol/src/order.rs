@@ -1,10 +1,12 @@
-//! An order that rests in a book.
+//! An order as it stands: resting in a book, or finished.
 
-use crate::ids::{AccountId, ClientId, MarketId, OrderId};
+use crate::command::OrderKind;
+use crate::event::ClosedReason;
+use crate::ids::{AccountId, ClientId, MarketId, OrderId, Sequence};
 use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpenOrder {
     pub order: OrderId,
     pub account: AccountId,
@@ -22,4 +24,29 @@ pub struct OpenOrder {
     pub executed_quote: Units,
     /// `time_us` of the command that placed it.
     pub created_us: u64,
+}
+
+/// An order that rests no more, or never did: filled, cancelled or expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FinishedOrder {
+    pub order: OrderId,
+    pub account: AccountId,
+    pub client_id: Option<ClientId>,
+    pub market: MarketId,
+    pub side: Side,
+    pub time_in_force: TimeInForce,
+    pub self_trade_prevention: SelfTradePrevention,
+    pub kind: OrderKind,
+    /// How much it was when it ended; [`Lots::ZERO`] for one by quote.
+    pub lots_left: Lots,
+    pub executed: Lots,
+    /// Quote units that its trades amounted to.
+    pub executed_quote: Units,
+    /// `None`: filled.
+    pub reason: Option<ClosedReason>,
+    pub created_us: u64,
+    /// The frame that ended it, and its time.
+    pub ended: Sequence,
+    pub ended_us: u64,
 }

@@ -3,17 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::Target;
+use crate::conservation::Conservation;
 use crate::ids::{AccountId, AssetId, GatewayId, MarketId, Sequence};
-use crate::order::OpenOrder;
-use crate::units::{Lots, Price, Units};
+use crate::order::{FinishedOrder, OpenOrder};
+use crate::units::{BookState, Lots, Price, Units};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
     /// The asker's own number, repeated in the answer.
     pub id: u64,
-    /// Whose reply channel the answer goes to, and which life of it asked.
+    /// Whose reply channel the answer goes to.
     pub gateway: GatewayId,
-    pub epoch: u32,
+    /// A random number of the asking process, so that it knows the answers to its own questions.
+    pub life: u64,
     /// The answer is not older than this.
     pub min_sequence: Sequence,
     /// After this the asker has gone; the query is dropped unanswered.
@@ -50,6 +52,21 @@ pub enum Ask {
     Account {
         account: AccountId,
     },
+    /// Orders of the account that ended lately, of one market or of all, the latest first: of each
+    /// market named in `after` only those that ended behind that frame.
+    FinishedOrders {
+        account: AccountId,
+        market: Option<MarketId>,
+        after: Vec<(MarketId, Sequence)>,
+    },
+    /// What each market takes.
+    BookStates,
+    /// The highest epoch that commands of this gateway ever came with.
+    Epoch {
+        gateway: GatewayId,
+    },
+    /// Where all units of all assets are.
+    Conservation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +78,8 @@ pub enum Window {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub id: u64,
-    pub epoch: u32,
+    /// Of the query.
+    pub life: u64,
     /// The last frame the answer contains.
     pub sequence: Sequence,
     pub body: AnswerBody,
@@ -78,6 +96,11 @@ pub enum AnswerBody {
     Account {
         exists: bool,
     },
+    FinishedOrders(Vec<FinishedOrder>),
+    BookStates(Vec<(MarketId, BookState)>),
+    /// 0: none ever came.
+    Epoch(u32),
+    Conservation(Vec<Conservation>),
     /// The query names a market that is not listed.
     UnknownMarket,
 }
@@ -117,8 +140,8 @@ pub struct Ticker {
 /// Sign of life under [`crate::keys::HEARTBEAT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Unix seconds at which this life of the engine began.
-    pub epoch: u32,
+    /// Names this life of the engine: microseconds since the epoch at which it began.
+    pub life: u64,
     /// Last durable frame.
     pub sequence: Sequence,
     pub time_us: u64,

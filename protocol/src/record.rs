@@ -8,6 +8,7 @@
 //!           32..40 price  40..48 lots or quote units  48..56 valid until  56..64 time
 //! Cancel    11 has client id<<7  12..16 client id  16..32 as above  32..40 order id  56..64 time
 //! CancelAll 16..32 as above  56..64 time
+//! SetBookState 8 state  16..32 as above  56..64 time
 //! Transfer  16..32 as above  32..48 transfer id  48..56 units  56..64 time
 //! Trade     2 taker side  4..8 maker account  8 trade id  16 maker order  24 price  32 lots
 //!           40 maker fee  48 taker fee  56 maker lots left
@@ -22,13 +23,13 @@ use crate::event::{Closed, ClosedReason, Event, Trade};
 use crate::ids::{
     AccountId, AssetId, ClientId, GatewayId, MarketId, OrderId, Origin, TradeId, TransferId,
 };
-use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
+use crate::units::{BookState, Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
 
 pub const RECORD_BYTES: usize = 64;
 pub type Record = [u8; RECORD_BYTES];
 
 /// Version of every layout here and of the frame header.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 const PLACE: u8 = 1;
 const CANCEL: u8 = 2;
@@ -36,6 +37,7 @@ const CANCEL_ALL: u8 = 3;
 const CREATE_ACCOUNT: u8 = 4;
 const DEPOSIT: u8 = 5;
 const WITHDRAW: u8 = 6;
+const SET_BOOK_STATE: u8 = 7;
 const TRADE: u8 = 64;
 const CLOSED: u8 = 65;
 
@@ -193,6 +195,11 @@ fn side(byte: u8) -> Result<Side, DecodeError> {
     }
 }
 
+fn book_state(byte: u8) -> Result<BookState, DecodeError> {
+    let found = BookState::ALL.into_iter().find(|state| *state as u8 == byte);
+    found.ok_or(DecodeError::Field("book state"))
+}
+
 fn time_in_force(byte: u8) -> Result<TimeInForce, DecodeError> {
     match byte {
         0 => Ok(TimeInForce::GoodTillCancelled),
@@ -246,6 +253,11 @@ impl Command {
                 out = Writer::new(WITHDRAW);
                 encode_transfer(&mut out, transfer);
             }
+            Action::SetBookState { market, state } => {
+                out = Writer::new(SET_BOOK_STATE);
+                out.u16(2, market.0);
+                out.u8(8, *state as u8);
+            }
         }
         out.origin(self.origin);
         out.u64(56, self.time_us);
@@ -287,6 +299,12 @@ impl Command {
             }
             DEPOSIT => Action::Deposit(decode_transfer(&read)?),
             WITHDRAW => Action::Withdraw(decode_transfer(&read)?),
+            SET_BOOK_STATE => {
+                read.zero(4, 8)?;
+                read.zero(9, 16)?;
+                read.zero(32, 56)?;
+                Action::SetBookState { market: read.market()?, state: book_state(read.u8(8))? }
+            }
             kind => return Err(DecodeError::Kind(kind)),
         };
         Ok(Command { origin: read.origin(), time_us: read.u64(56), action })

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 /// A limit price in ticks of its market, 1 to [`Price::TICKS_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Price(NonZeroU64);
 const _: () = assert!(size_of::<Option<Price>>() == 8);
 
@@ -33,7 +33,7 @@ impl Price {
 
 /// A quantity of a market's base asset in lots; zero where nothing is left.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Lots(pub u64);
 
 impl Lots {
@@ -64,7 +64,7 @@ impl Lots {
 
 /// An amount of an asset in its smallest units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Units(pub u64);
 
 impl Units {
@@ -108,7 +108,7 @@ impl fmt::Display for Units {
 
 /// Which side of the book an order belongs to; the contract's words.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Side {
     Bid = 0,
@@ -126,23 +126,38 @@ impl Side {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum TimeInForce {
-    #[cfg_attr(feature = "json", serde(rename = "GTC"))]
+    #[cfg_attr(feature = "serde", serde(rename = "GTC"))]
     GoodTillCancelled = 0,
-    #[cfg_attr(feature = "json", serde(rename = "IOC"))]
+    #[cfg_attr(feature = "serde", serde(rename = "IOC"))]
     ImmediateOrCancel = 1,
-    #[cfg_attr(feature = "json", serde(rename = "FOK"))]
+    #[cfg_attr(feature = "serde", serde(rename = "FOK"))]
     FillOrKill = 2,
 }
 
 /// What happens when an order would trade with another of its own account.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum SelfTradePrevention {
     RejectTaker = 0,
     RejectMaker = 1,
     RejectBoth = 2,
+}
+
+/// What a market takes; by its operator's wish, or because its books do not add up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[repr(u8)]
+pub enum BookState {
+    #[default]
+    Open = 1,
+    /// Nothing but cancels.
+    CancelOnly = 2,
+}
+
+impl BookState {
+    pub const ALL: [BookState; 2] = [BookState::Open, BookState::CancelOnly];
 }

@@ -71,6 +71,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("create_account", command(Action::CreateAccount)),
         ("deposit", command(Action::Deposit(transfer))),
         ("withdraw", command(Action::Withdraw(transfer))),
+        ("set_book_state", command(Action::SetBookState { market, state: BookState::CancelOnly })),
     ]
 }
 
@@ -117,6 +118,8 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         ("transferred", Outcome::Transferred),
         ("repeated", Outcome::Repeated { first: Sequence(7) }),
         ("refused", Outcome::Refused(Refusal::InsufficientFunds)),
+        ("recognised", Outcome::Recognised { first: Sequence(7) }),
+        ("book_state_set", Outcome::BookStateSet),
     ];
     let mut writer = FrameWriter::new(2);
     let frame = |(name, outcome)| {
@@ -126,6 +129,7 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
             cursor: StreamCursor { milliseconds: 1_767_225_600_000, counter: 3 },
             outcome,
             held: Units(0x2a2b),
+            digest: StateDigest::from_bits(0x9988_7766_5544).unwrap(),
         };
         writer.clear();
         events().iter().for_each(|(_, event)| writer.push(event));
@@ -186,12 +190,12 @@ proptest::proptest! {
     #[test]
     fn no_bytes_make_decoding_panic(
         mut bytes in proptest::collection::vec(0u8.., 0..400),
-        kind in 0u8..9,
+        kind in 0u8..10,
         frame: bool,
     ) {
         if let [first, version, ..] = bytes.as_mut_slice() {
             *first = if frame { protocol::frame::FRAME } else { kind };
-            *version = 1;
+            *version = 2;
         }
         // Whatever decodes encodes to the same bytes again.
         if let Ok(command) = Command::decode_slice(&bytes) {
@@ -206,7 +210,7 @@ proptest::proptest! {
     fn a_command_with_noise_decodes_to_itself_or_not_at_all(
         at in 0usize..64,
         noise: u8,
-        which in 0usize..9,
+        which in 0usize..10,
     ) {
         let mut record = commands()[which].1.encode();
         record[at] ^= noise;

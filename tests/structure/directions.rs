@@ -20,9 +20,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("db-sink", &["protocol", "service"]),
     ("mm", &["protocol", "service"]),
     ("orderflow", &[]),
-    ("bench", &["engine-core", "orderflow", "protocol", "service", "tuning", "xtask"]),
+    ("bench", &["engine", "engine-core", "orderflow", "protocol", "service", "tuning", "xtask"]),
     ("tuning", &["protocol", "service"]),
     ("xtask", &[]),
+    ("simulation", &["engine", "engine-core", "orderflow", "protocol"]),
     ("scenarios", &["engine-core", "orderflow", "protocol", "service", "xtask"]),
 ];
 

@@ -60,7 +60,7 @@ impl Bench {
         let (outbound, inbound) = mpsc::channel(range.len().max(1));
         for (sequence, bytes) in &self.story.frames[range] {
             let id = StreamCursor { milliseconds: sequence.0, counter: 0 };
-            let entry = Entry { stream: SOL_USDC, id, frame: Some(bytes.clone()) };
+            let entry = Entry { stream: SOL_USDC, id, frame: bytes.clone() };
             outbound.send(entry).await.unwrap();
         }
         let age_max = self.world.config.age_max;

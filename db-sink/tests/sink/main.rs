@@ -4,6 +4,9 @@
 
 mod servers;
 mod story;
+mod running;
+mod engine;
 mod database;
 mod queue;
+mod refill;
 mod process;

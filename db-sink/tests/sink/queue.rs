@@ -1,85 +1,16 @@
 //! Whole sinks between Redis and PostgreSQL.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use db_sink::sink::{End, Readiness};
-use db_sink::{Sink, SinkError};
-use protocol::keys;
+use db_sink::sink::End;
+use protocol::{BookState, keys};
 use redis::AsyncCommands;
-use redis::aio::MultiplexedConnection;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use xtask::private_servers::Server;
 
-use crate::servers::{PATIENCE, World, eventually};
+use crate::running::{emit, ready, stands_at, start, story, stream, stream_length};
+use crate::servers::{World, eventually};
 use crate::story::{Story, assert_stored, counts, expected_counts, position};
-
-/// With a Redis, and tables for the test to look at.
-async fn ready(world: World) -> World {
-    world.migrate().await.unwrap();
-    world.with_redis()
-}
-
-struct Running {
-    stop: CancellationToken,
-    task: JoinHandle<Result<End, SinkError>>,
-}
-
-fn start(world: &World) -> Running {
-    let stop = CancellationToken::new();
-    let (config, catalog) = (world.config.clone(), world.catalog.clone());
-    let sink = Sink { config, catalog, readiness: Readiness::default() };
-    Running { task: tokio::spawn(sink.run(stop.clone())), stop }
-}
-
-impl Running {
-    async fn end(self) -> End {
-        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap()
-    }
-
-    async fn drain(self) -> End {
-        self.stop.cancel();
-        self.end().await
-    }
-}
-
-fn stream(story: &Story) -> String {
-    keys::events(story.market.as_ref().map_or(keys::ACCOUNTS, |market| &market.symbol))
-}
-
-/// As the engine does it: ids are the sequences.
-async fn emit(redis: &mut MultiplexedConnection, story: &Story, range: std::ops::Range<usize>) {
-    let key = stream(story);
-    for frames in story.frames[range].chunks(500) {
-        let mut pipeline = redis::pipe();
-        for (sequence, bytes) in frames {
-            let id = format!("{}-0", sequence.0);
-            pipeline.xadd(&key, id, &[(keys::FRAME_FIELD, bytes.as_slice())]).ignore();
-        }
-        pipeline.query_async::<()>(redis).await.unwrap();
-    }
-}
-
-async fn stands_at(world: &World, story: &Story, frame: usize) {
-    let name = story.market.as_ref().map_or(keys::ACCOUNTS, |market| &market.symbol).to_owned();
-    let last = story.frames[frame].0.0 as i64;
-    let mut connection = world.connect().await;
-    let until = Instant::now() + PATIENCE;
-    while position(&mut connection, &name).await != last {
-        assert!(Instant::now() < until, "{name} did not come to {last}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn stream_length(redis: &MultiplexedConnection, story: &Story) -> usize {
-    redis.clone().xlen(stream(story)).await.unwrap()
-}
-
-fn story(world: &World, symbol: &str, frames: usize, seed: u64) -> Story {
-    Story::trading(world.catalog.market_by_symbol(symbol).unwrap(), frames, seed)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_all_streams_arrive_once_and_redis_is_trimmed() {
@@ -108,20 +39,39 @@ async fn events_of_all_streams_arrive_once_and_redis_is_trimmed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gap_stops_its_stream_and_no_other() {
+async fn a_frame_that_stores_nothing_is_a_link_all_the_same() {
     let world = ready(World::new().await).await;
     let mut redis = world.redis().await;
-    let (sol, btc) = (story(&world, "SOL_USDC", 30, 23), story(&world, "BTC_USDC", 30, 24));
-    emit(&mut redis, &sol, 0..10).await;
-    emit(&mut redis, &sol, 11..30).await;
+    let mut sol = story(&world, "SOL_USDC", 10, 23);
+    sol.set_book_state(2, BookState::CancelOnly);
+    sol.set_book_state(3, BookState::Open);
+    sol.take(1, &[(10_000, 5)]);
+    sol.set_book_state(1, BookState::CancelOnly);
+    emit(&mut redis, &sol, 0..14).await;
     let sink = start(&world);
-    stands_at(&world, &sol, 9).await;
-    emit(&mut redis, &btc, 0..30).await;
-    stands_at(&world, &btc, 29).await;
+    // The last frame has no row of its own.
+    stands_at(&world, &sol, 13).await;
+    eventually("the stream is trimmed", || async { stream_length(&redis, &sol).await == 0 }).await;
     assert_eq!(sink.drain().await, End::Drained);
-    assert_eq!(position(&mut world.connect().await, "SOL_USDC").await, sol.frames[9].0.0 as i64);
-    // What could not be written is still there for whoever fills the gap.
-    assert_eq!(stream_length(&redis, &sol).await, 19);
+    assert_stored(&mut world.connect().await, &[&sol]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_engine_is_told_how_far_the_database_is_and_again_when_redis_forgot() {
+    let world = ready(World::new().await).await;
+    let mut redis = world.redis().await;
+    let sol = story(&world, "SOL_USDC", 20, 30);
+    emit(&mut redis, &sol, 0..20).await;
+    let sink = start(&world);
+    let told = || async {
+        let told: HashMap<String, u64> = redis.clone().hgetall(keys::COMMITTED).await.unwrap();
+        let streams = world.catalog.markets().len() + 1;
+        told.len() == streams && told["SOL_USDC"] == sol.last() && told["BTC_USDC"] == 0
+    };
+    eventually("the engine is told", told).await;
+    redis.clone().flushall::<()>().await.unwrap();
+    eventually("the engine is told again", told).await;
+    assert_eq!(sink.drain().await, End::Drained);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,6 +58,7 @@ impl World {
             age_max: Duration::from_millis(20),
             read_entries_max: 300,
             redis_deadline: Duration::from_secs(5),
+            refill_max: Duration::from_millis(200),
             database_deadline: Duration::from_secs(10),
             retry_max: Duration::from_millis(200),
             drain_max: Duration::from_secs(10),
@@ -72,6 +73,15 @@ impl World {
         self.config.redis_url.clone_from(&redis.url);
         self.redis = Some(redis);
         self
+    }
+
+    /// Ends Redis; `meanwhile`, then a Redis without any data at the same address.
+    pub async fn replace_redis(&mut self, meanwhile: impl AsyncFnOnce()) {
+        let redis = self.redis.as_mut().unwrap();
+        redis.kill().unwrap();
+        meanwhile().await;
+        std::fs::remove_dir_all(redis.data().join("appendonlydir")).unwrap();
+        redis.restart().unwrap();
     }
 
     pub async fn redis(&self) -> MultiplexedConnection {

@@ -3,9 +3,10 @@
 use db_sink::klines::{self, Candle, CandleKey, Candles};
 use db_sink::tables::Rows;
 use protocol::{
-    AccountId, Action, AssetId, Command, Event, Frame, FrameHeader, FrameWriter, GatewayId, Lots,
-    MarketSpec, OrderId, OrderKind, Origin, Outcome, Place, Price, SelfTradePrevention, Sequence,
-    Side, StreamCursor, TimeInForce, Trade, TradeId, Transfer, TransferId, Units,
+    AccountId, Action, AssetId, BookState, Command, Event, Frame, FrameHeader, FrameWriter,
+    GatewayId, Lots, MarketSpec, OrderId, OrderKind, Origin, Outcome, Place, Price,
+    SelfTradePrevention, Sequence, Side, StateDigest, StreamCursor, TimeInForce, Trade, TradeId,
+    Transfer, TransferId, Units,
 };
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -56,7 +57,7 @@ impl Story {
         OrderId::from_parts(self.market_id(), self.orders % OrderId::SLOTS_MAX, 1).unwrap()
     }
 
-    fn market_id(&self) -> protocol::MarketId {
+    pub fn market_id(&self) -> protocol::MarketId {
         self.market.as_ref().map_or(protocol::MarketId::ACCOUNTS, |market| market.id)
     }
 
@@ -102,6 +103,12 @@ impl Story {
         self.tell(step, Action::Deposit(transfer), Outcome::Transferred, &[]);
     }
 
+    /// A frame that changes nothing the database stores.
+    pub fn set_book_state(&mut self, step: u64, state: BookState) {
+        let action = Action::SetBookState { market: self.market_id(), state };
+        self.tell(step, action, Outcome::BookStateSet, &[]);
+    }
+
     fn tell(&mut self, step: u64, action: Action, outcome: Outcome, events: &[Event]) {
         let sequence = Sequence(self.previous.map_or(0, |previous| previous.0) + step);
         let header = FrameHeader {
@@ -110,6 +117,7 @@ impl Story {
             cursor: StreamCursor { milliseconds: sequence.0, counter: 0 },
             outcome,
             held: Units(0),
+            digest: StateDigest::from_bits(sequence.0).unwrap(),
         };
         let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: sequence.0 };
         let mut writer = FrameWriter::new(events.len());

@@ -77,6 +77,12 @@ impl Book {
         self.slab.allocate()
     }
 
+    /// Lets the next order have the slot of this one, if it is free; for doing again what an
+    /// earlier process did.
+    pub fn prefer(&mut self, order: OrderId) {
+        self.slab.prefer(order.slot());
+    }
+
     /// Gives back the slot of an order that does not come to rest.
     #[inline]
     pub fn drop_unrested(&mut self, order: OrderId) {

@@ -9,9 +9,9 @@
 //! so whoever takes what command X gave draws its sequence number after X drew its own
 //! ([`crate::sequencer`]).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use protocol::{AccountId, AssetId, Units};
+
+use crate::atomics::{AtomicU64, Ordering};
 
 /// Cells a row is rounded up to: a row fills whole cache lines, so that shards serving different
 /// accounts do not share one.

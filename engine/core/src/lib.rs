@@ -6,8 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod shard;
+mod again;
 pub mod sequencer;
 pub mod ledger;
+pub mod digest;
+pub mod recognition;
+pub mod atomics;
 pub mod matching;
 pub mod book;
 mod placing;
@@ -16,6 +20,7 @@ mod transfers;
 pub mod state;
 pub mod replica;
 
+pub use again::Again;
 pub use ledger::Ledger;
 pub use sequencer::Sequencer;
 pub use shard::{Input, RestoreError, Shard, ShardLimits};

@@ -7,11 +7,13 @@ mod client_ids;
 use std::borrow::{Borrow, BorrowMut};
 
 use protocol::{
-    AccountId, Closed, ClosedReason, Lots, MarketSpec, OpenOrder, OrderId, OrderKind, Place, Price,
-    Sequence, Side, Target, Units,
+    AccountId, BookState, Closed, ClosedReason, Lots, MarketSpec, OpenOrder, OrderId, OrderKind,
+    Place, Price, Sequence, Side, Target, Units,
 };
 
-use crate::book::Book;
+use crate::book::{Book, Front};
+use crate::digest::StateSum;
+use crate::recognition::Recognition;
 use crate::state::MarketState;
 use account_orders::AccountOrders;
 use client_ids::ClientIds;
@@ -31,6 +33,9 @@ pub(crate) struct Market {
     pub last_trade: u64,
     /// The last frame on the event stream.
     pub previous: Option<Sequence>,
+    pub book_state: BookState,
+    pub recognition: Recognition,
+    pub sum: StateSum,
     /// By slot; meaningful where an order rests.
     details: Vec<Option<Details>>,
     account_orders: AccountOrders,
@@ -66,6 +71,9 @@ impl Market {
             book: Book::new(spec.id, orders_max),
             last_trade: 0,
             previous: None,
+            book_state: BookState::default(),
+            recognition: Recognition::default(),
+            sum: StateSum::default(),
             details: Vec::with_capacity(orders_max as usize),
             account_orders: AccountOrders::new(orders_max, accounts_max),
             client_ids: ClientIds::new(orders_max),
@@ -99,6 +107,9 @@ impl Market {
         self.book.restored();
         self.last_trade = state.last_trade;
         self.previous = state.previous;
+        self.book_state = state.book_state;
+        self.recognition = Recognition::restore(&state.senders);
+        self.sum = state.sum;
         Ok(())
     }
 
@@ -120,7 +131,9 @@ impl Market {
         created_us: u64,
     ) {
         self.book.rest(order, place.side, price, lots_left, place.account);
-        self.index(order, Details { place: *place, executed_quote, created_us });
+        let details = Details { place: *place, executed_quote, created_us };
+        self.sum.rest(&details.open_order(order, price, lots_left));
+        self.index(order, details);
     }
 
     fn index(&mut self, order: OrderId, details: Details) {
@@ -143,18 +156,24 @@ impl Market {
         }
     }
 
-    /// Notes a trade of a resting order.
+    /// Notes a trade of a resting order, which is left with `lots_left`: with none it has left.
     #[inline]
-    pub fn executed(&mut self, slot: u32, quote: Units) {
-        let Some(details) = &mut self.details[slot as usize] else {
+    pub fn executed(&mut self, maker: &Front, lots: Lots, lots_left: Lots, quote: Units) {
+        let Some(details) = &mut self.details[maker.slot as usize] else {
             unreachable!("Invariant: a resting order has details")
         };
-        details.executed_quote = Units(details.executed_quote.0 + quote.0);
+        if lots_left.is_zero() {
+            self.sum.leave(&details.open_order(maker.order, maker.price, lots));
+            self.forget(maker.slot);
+        } else {
+            details.executed_quote = Units(details.executed_quote.0 + quote.0);
+            self.sum.execute(maker.order, lots, quote);
+        }
     }
 
     /// Forgets an order that has left the book.
     #[inline]
-    pub fn forget(&mut self, slot: u32) {
+    fn forget(&mut self, slot: u32) {
         let Details { place, .. } = *self.details(slot);
         self.account_orders.remove(slot, place.account);
         if let Some(client_id) = place.client_id {
@@ -168,29 +187,24 @@ impl Market {
     pub fn close(&mut self, slot: u32, reason: ClosedReason) -> Closed {
         let resting = self.book.resting(slot);
         let (side, price) = self.book.side_and_price(slot);
-        let Details { place, executed_quote, created_us } = *self.details(slot);
-        let (lots, post_only) = match place.kind {
-            OrderKind::Limit { lots, post_only, .. } => (lots, post_only),
-            OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => {
-                unreachable!("Invariant: only limit orders rest")
-            }
-        };
+        let open = self.details(slot).open_order(resting.order, price, resting.lots_left);
+        self.sum.leave(&open);
         self.book.remove(slot);
         self.forget(slot);
         Closed {
-            order: resting.order,
-            account: resting.account,
-            client_id: place.client_id,
+            order: open.order,
+            account: open.account,
+            client_id: open.client_id,
             side,
-            time_in_force: place.time_in_force,
-            self_trade_prevention: place.self_trade_prevention,
-            post_only,
+            time_in_force: open.time_in_force,
+            self_trade_prevention: open.self_trade_prevention,
+            post_only: open.post_only,
             reason,
             price,
-            lots,
-            lots_left: resting.lots_left,
-            executed_quote,
-            created_us,
+            lots: open.lots,
+            lots_left: open.lots_left,
+            executed_quote: open.executed_quote,
+            created_us: open.created_us,
         }
     }
 
@@ -226,6 +240,35 @@ impl Market {
         assert_eq!(indexed, detailed, "Invariant: details exist for resting orders alone");
         let listed = self.account_orders.total();
         assert_eq!(indexed, listed, "Invariant: every resting order is listed with its account");
+    }
+}
+
+impl Details {
+    /// The order as it rests.
+    #[inline]
+    fn open_order(&self, order: OrderId, price: Price, lots_left: Lots) -> OpenOrder {
+        let Details { place, executed_quote, created_us } = self;
+        let (lots, post_only) = match place.kind {
+            OrderKind::Limit { lots, post_only, .. } => (lots, post_only),
+            OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => {
+                unreachable!("Invariant: only limit orders rest")
+            }
+        };
+        OpenOrder {
+            order,
+            account: place.account,
+            client_id: place.client_id,
+            market: place.market,
+            side: place.side,
+            time_in_force: place.time_in_force,
+            self_trade_prevention: place.self_trade_prevention,
+            post_only,
+            price,
+            lots,
+            lots_left,
+            executed_quote: *executed_quote,
+            created_us: *created_us,
+        }
     }
 }
 

@@ -29,6 +29,15 @@ pub enum Wants {
 }
 
 impl Wants {
+    /// Whether nothing is wanted, or what quote is left pays for no lot at any price.
+    #[inline]
+    fn is_satisfied(self) -> bool {
+        match self {
+            Wants::Lots(left) => left.is_zero(),
+            Wants::Quote { left, per_tick_lot } => left.0 < per_tick_lot,
+        }
+    }
+
     /// Lots taken from `front`; zero when the quote left does not pay for one.
     #[inline]
     fn from(self, front: &Front) -> Lots {
@@ -97,7 +106,7 @@ pub fn cross<M: BorrowMut<Book>>(
     let mut wants = taker.wants;
     let mut steps = 0;
     loop {
-        if wants == Wants::Lots(Lots::ZERO) {
+        if wants.is_satisfied() {
             return (wants, Stopped::Satisfied);
         }
         let Some(maker) = market.borrow_mut().front(makers, limit) else {
@@ -207,6 +216,15 @@ mod tests {
         assert_eq!(traded, [(price(104), Lots(3))]);
         assert_eq!(stopped, Stopped::Satisfied);
         assert_eq!(wants, Wants::Quote { left: Units(38), per_tick_lot: 1 });
+    }
+
+    #[test]
+    fn a_quote_amount_that_ends_together_with_the_book_is_done() {
+        let mut book = book(&[(104, 2)]);
+        let (wants, stopped) = cross(&mut book, &seller(208), 9, |_, _| ());
+        assert_eq!(stopped, Stopped::Satisfied);
+        assert_eq!(wants, Wants::Quote { left: Units(0), per_tick_lot: 1 });
+        assert_eq!(book.orders(), 0);
     }
 
     #[test]

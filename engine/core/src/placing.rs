@@ -1,8 +1,8 @@
 //! Hot path. What becomes of a new order: checks, hold, number, match, rest or expire.
 
 use protocol::{
-    ClosedReason, Event, Lots, MarketSpec, OrderId, OrderKind, Outcome, Place, Price, Refusal,
-    Side, TimeInForce, Trade, TradeId, Units,
+    BookState, ClosedReason, Event, Lots, MarketSpec, OrderId, OrderKind, Outcome, Place, Price,
+    Refusal, Side, TimeInForce, Trade, TradeId, Units,
 };
 
 use crate::market::Market;
@@ -41,14 +41,17 @@ pub(crate) fn place(
     }
     let sequence = desk.sequencer.draw();
     let order = market.book.allocate();
+    market.sum.generation(order);
     let (outcome, kept, proceeds) = execute(desk, market, place, &plan.taker, order, time_us);
     let received = market.spec.received_asset(place.side);
     desk.ledger.credit(place.account, received, proceeds.received);
+    market.sum.give(place.account, received, proceeds.received);
     let used = proceeds.spent.checked_add(kept);
     let Some(unused) = used.and_then(|used| plan.hold.checked_sub(used)) else {
         unreachable!("Invariant: an order spends and keeps no more than it held")
     };
     desk.ledger.release(place.account, paid, unused);
+    market.sum.hold(place.account, paid, Units(plan.hold.0 - unused.0));
     Decision { sequence, outcome, held: plan.hold }
 }
 
@@ -56,6 +59,9 @@ pub(crate) fn place(
 #[inline]
 fn check(desk: &Desk<'_>, market: &Market, place: &Place, time_us: u64) -> Result<(), Refusal> {
     let spec = &market.spec;
+    if market.book_state == BookState::CancelOnly {
+        return Err(Refusal::CancelOnly);
+    }
     if desk.limits.accounts_max < place.account.get() {
         return Err(Refusal::UnknownAccount);
     }
@@ -115,7 +121,7 @@ fn plan(desk: &Desk<'_>, market: &Market, place: &Place) -> Result<Plan, Refusal
         wants: Wants::Lots(Lots::ZERO),
         self_trade: Some(place.self_trade_prevention),
     };
-    let steps_max = desk.writer.room();
+    let steps_max = desk.steps_max();
     let hold = match (place.kind, place.side) {
         (OrderKind::Limit { price, lots, .. }, side) => {
             taker.limit = Some(price);
@@ -156,7 +162,7 @@ fn execute(
     order: OrderId,
     time_us: u64,
 ) -> (Outcome, Units, Proceeds) {
-    let steps_max = desk.writer.room();
+    let steps_max = desk.steps_max();
     let mut proceeds = Proceeds::default();
     if place.time_in_force == TimeInForce::FillOrKill
         && let OrderKind::Limit { lots, .. } = place.kind
@@ -223,6 +229,11 @@ fn cross_and_settle(
             let maker_receives = spec.received_asset(taker.side.opposite());
             let after_fee = Units(maker_gets.0 - maker_fee.0);
             desk.ledger.credit(maker.account, maker_receives, after_fee);
+            let taker_receives = spec.received_asset(taker.side);
+            market.sum.give(maker.account, maker_receives, after_fee);
+            market.sum.fee(maker_receives, maker_fee);
+            market.sum.fee(taker_receives, taker_fee);
+            market.sum.trades(1);
             proceeds.spent.0 += maker_gets.0;
             proceeds.received.0 += taker_gets.0 - taker_fee.0;
             proceeds.quote.0 += quote.0;
@@ -240,11 +251,7 @@ fn cross_and_settle(
                 maker_lots_left: lots_left,
             };
             desk.writer.push(&Event::Trade(trade));
-            if lots_left.is_zero() {
-                market.forget(maker.slot);
-            } else {
-                market.executed(maker.slot, quote);
-            }
+            market.executed(&maker, lots, lots_left, quote);
         }
     })
 }

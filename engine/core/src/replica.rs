@@ -16,16 +16,21 @@ pub mod orders;
 pub mod levels;
 pub mod statistics;
 pub mod candles;
+pub mod finished;
 pub mod accounts;
 pub mod balances;
+pub mod conservation;
+mod digest;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use protocol::effects::{BalanceChange, balance_changes};
+use protocol::effects::{BalanceChange, Holder, balance_changes};
 use protocol::{
-    AccountId, Action, AssetId, Catalog, Frame, MarketId, OpenOrder, OrderId, Outcome, Refusal,
-    Sequence, StreamCursor, Units,
+    AccountId, Action, AssetId, Catalog, FinishedOrder, Frame, GatewayId, MarketId, OpenOrder,
+    OrderId, Origin, Outcome, Refusal, Sequence, StreamCursor, Units,
 };
+use serde::{Deserialize, Serialize};
 
 pub use accounts::Accounts;
 pub use applied::{Applied, Best, BothBest, LevelChange};
@@ -33,10 +38,13 @@ pub use balances::Balance;
 pub use candles::Candle;
 pub use error::{Inconsistency, ReplicaError};
 pub use market::MarketReplica;
+pub use snapshot::SnapshotError;
 pub use statistics::{DAY_MINUTES, WEEK_MINUTES, WindowFigures};
 
+use crate::digest::StateSum;
 use crate::state::{AccountsState, Direction, MarketState};
 use balances::Balances;
+use digest::{check_digest, check_recognition};
 
 #[derive(Clone, Debug)]
 pub struct Replica {
@@ -51,10 +59,12 @@ pub struct Replica {
 }
 
 /// How far one command stream and its event stream have come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct StreamPosition {
     /// Of the last command, refused ones among them.
     cursor: StreamCursor,
+    /// Who sent it.
+    origin: Option<Origin>,
     /// The last frame that had an effect.
     previous: Option<Sequence>,
 }
@@ -67,28 +77,11 @@ impl StreamPosition {
             return Err(Inconsistency::Previous { expected, found });
         }
         self.cursor = frame.header.cursor;
+        self.origin = Some(frame.command.origin);
         if frame.is_effective() {
             self.previous = Some(frame.header.sequence);
         }
         Ok(())
-    }
-}
-
-/// Where all units of one asset are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Conservation {
-    pub asset: AssetId,
-    pub deposited: u128,
-    pub withdrawn: u128,
-    pub available: u128,
-    pub locked: u128,
-    pub fees: u128,
-}
-
-impl Conservation {
-    pub fn holds(&self) -> bool {
-        let present = self.available + self.locked + self.fees;
-        present.checked_add(self.withdrawn) == Some(self.deposited)
     }
 }
 
@@ -134,12 +127,32 @@ impl Replica {
         }
         if market == MarketId::ACCOUNTS {
             self.accounts_stream.advance(frame)?;
-            self.apply_accounts(frame)?;
-            return self.apply_balances(frame);
+            let is_new = check_recognition(&self.accounts.recognition, frame)?;
+            if is_new {
+                self.apply_accounts(frame)?;
+                self.apply_balances(frame)?;
+                let Accounts { recognition, sum, .. } = &mut self.accounts;
+                recognition.note(&frame.command.origin, expected, sum);
+            }
+            return check_digest(self.accounts.sum, frame);
         }
         let known = self.markets.get_mut(usize::from(market.0)).and_then(Option::as_mut);
         let known = known.ok_or(Inconsistency::UnknownMarket(market))?;
         known.stream.advance(frame)?;
+        if check_recognition(&known.recognition, frame)? {
+            self.apply_to_market(frame)?;
+        }
+        match self.markets.get_mut(usize::from(market.0)).and_then(Option::as_mut) {
+            Some(known) => check_digest(known.sum, frame),
+            None => Err(Inconsistency::UnknownMarket(market)),
+        }
+    }
+
+    fn apply_to_market(&mut self, frame: &Frame<'_>) -> Result<(), Inconsistency> {
+        let market = frame.command.market();
+        let known = self.markets.get_mut(usize::from(market.0)).and_then(Option::as_mut);
+        let known = known.ok_or(Inconsistency::UnknownMarket(market))?;
+        known.recognition.note(&frame.command.origin, frame.header.sequence, &mut known.sum);
         if let Outcome::Refused(_) = frame.header.outcome {
             return Ok(());
         }
@@ -157,6 +170,7 @@ impl Replica {
             Action::CancelAll { account, .. } => {
                 known.cancel(frame, *account, None, &mut self.applied)?;
             }
+            Action::SetBookState { state, .. } => known.set_book_state(frame, *state)?,
             Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => {
                 return Err(Inconsistency::Outcome);
             }
@@ -205,11 +219,22 @@ impl Replica {
             }
         }
         let (balances, mut result) = (&mut self.balances, Ok(()));
+        let mut moved = StateSum::default();
         balance_changes(frame, spec, |change: BalanceChange| {
             if result.is_ok() {
                 result = balances.apply(&change);
             }
+            match change.holder {
+                Holder::Account(account) => moved.moved(account, change.asset, change.available),
+                Holder::Fees => moved.fee(change.asset, Units(change.available as u64)),
+            }
         })?;
+        let market = self.markets.get_mut(usize::from(frame.command.market().0));
+        let sum = match market.and_then(Option::as_mut) {
+            Some(market) => &mut market.sum,
+            None => &mut self.accounts.sum,
+        };
+        *sum = sum.with(moved);
         result
     }
 
@@ -234,6 +259,14 @@ impl Replica {
         self.market(market).map_or(StreamCursor::START, |market| market.stream.cursor)
     }
 
+    /// Who sent the last command taken from the market's stream, or from the accounts stream.
+    pub fn last_origin(&self, market: MarketId) -> Option<Origin> {
+        if market == MarketId::ACCOUNTS {
+            return self.accounts_stream.origin;
+        }
+        self.market(market).and_then(|market| market.stream.origin)
+    }
+
     /// The last frame on the event stream of the market, or on that of the accounts.
     pub fn previous(&self, market: MarketId) -> Option<Sequence> {
         if market == MarketId::ACCOUNTS {
@@ -253,6 +286,10 @@ impl Replica {
 
     pub fn market(&self, market: MarketId) -> Option<&MarketReplica> {
         self.markets.get(usize::from(market.0)).and_then(Option::as_ref)
+    }
+
+    fn market_mut(&mut self, market: MarketId) -> Option<&mut MarketReplica> {
+        self.markets.get_mut(usize::from(market.0)).and_then(Option::as_mut)
     }
 
     /// By rising id.
@@ -285,6 +322,37 @@ impl Replica {
         Some(found).filter(|found| found.account == account)
     }
 
+    /// The account's orders that ended lately, of one market or of all, the latest first; of each
+    /// market named in `after` only those that ended behind that frame.
+    pub fn finished_orders(
+        &self,
+        account: AccountId,
+        market: Option<MarketId>,
+        after: &[(MarketId, Sequence)],
+    ) -> Vec<FinishedOrder> {
+        let asked = |known: &&MarketReplica| market.is_none_or(|asked| known.spec().id == asked);
+        let ended_after = |known: &MarketReplica| {
+            let named = after.iter().find(|(market, _)| *market == known.spec().id);
+            named.map_or(Sequence(0), |(_, after)| *after)
+        };
+        let latest = |market: &MarketReplica| {
+            let after = ended_after(market);
+            let of_account = market.finished().of_account(account);
+            of_account.take_while(|order| after < order.ended).copied().collect::<Vec<_>>()
+        };
+        let mut orders: Vec<_> = self.markets().filter(asked).flat_map(latest).collect();
+        // Stable: those that one frame ended keep their order.
+        orders.sort_by_key(|order| std::cmp::Reverse(order.ended));
+        orders
+    }
+
+    /// The highest epoch that commands of `gateway` came with; 0: none ever came.
+    pub fn epoch(&self, gateway: GatewayId) -> u32 {
+        let markets = self.markets().map(|market| &market.recognition);
+        let all = markets.chain([&self.accounts.recognition]);
+        all.filter_map(|known| known.epoch(gateway)).max().unwrap_or_default()
+    }
+
     /// The account's resting orders of one market or of all, oldest first.
     pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> Vec<OpenOrder> {
         let asked = |known: &&MarketReplica| market.is_none_or(|asked| known.spec().id == asked);
@@ -295,57 +363,5 @@ impl Replica {
             .collect();
         orders.sort_unstable_by_key(|(created_us, since, _)| (*created_us, *since));
         orders.into_iter().map(|(_, _, order)| order).collect()
-    }
-
-    /// Adds up where all units are, by asset; a difference is our bug. Walks all balances.
-    pub fn conservation(&self) -> Vec<Conservation> {
-        let mut sums = vec![(0u128, 0u128); self.catalog.asset_columns()];
-        for balance in self.balances() {
-            let (available, locked) = &mut sums[balance.asset.index()];
-            *available += u128::from(balance.available.0);
-            *locked += u128::from(balance.locked.0);
-        }
-        let assets = self.catalog.assets().iter().map(|asset| asset.id);
-        let row = |asset: AssetId| {
-            let flow = self.accounts.flow(asset);
-            let (available, locked) = sums[asset.index()];
-            Conservation {
-                asset,
-                deposited: flow.deposited,
-                withdrawn: flow.withdrawn,
-                available,
-                locked,
-                fees: u128::from(self.balances.fees(asset).0),
-            }
-        };
-        assets.map(row).collect()
-    }
-
-    /// Walks the whole state: books, holds against locked balances, conservation.
-    pub fn assert_consistent(&self) {
-        let rows = self.accounts.count() as usize;
-        let columns = self.catalog.asset_columns();
-        let mut held = vec![0u64; rows * columns];
-        for market in self.markets() {
-            market.assert_consistent();
-            for order in market.orders().iter() {
-                let spec = market.spec();
-                let hold = spec.hold(order.side, order.price, order.lots_left);
-                let place = order.account.index() * columns + spec.paid_asset(order.side).index();
-                held[place] += hold.map_or(0, |units| units.0);
-            }
-        }
-        for balance in self.balances() {
-            let place = &mut held[balance.account.index() * columns + balance.asset.index()];
-            assert_eq!(*place, balance.locked.0, "Invariant: locked is what orders hold");
-            *place = 0;
-        }
-        assert!(
-            held.iter().all(|units| *units == 0),
-            "Invariant: no order holds what is not locked"
-        );
-        for row in self.conservation() {
-            assert!(row.holds(), "Invariant: every unit can be traced: {row:?}");
-        }
     }
 }

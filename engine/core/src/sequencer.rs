@@ -4,9 +4,9 @@
 //! could take what it gave therefore has a higher number: every prefix of the sequence is a
 //! consistent state, however the shards interleave.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use protocol::Sequence;
+
+use crate::atomics::{AtomicU64, Ordering};
 
 /// On a line of its own: every shard writes it with every command.
 #[derive(Debug)]

@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use protocol::frame::{FrameHeader, FrameWriter};
 use protocol::{
-    AccountId, Action, AssetSpec, ClosedReason, Command, Event, MarketId, MarketSpec, Outcome,
-    Record, Refusal, Sequence, StreamCursor, Target, Units,
+    AccountId, Action, AssetSpec, ClosedReason, Command, Event, MarketId, MarketSpec, OrderId,
+    Outcome, Record, Refusal, Sequence, StreamCursor, Target, Units,
 };
 
+use crate::digest::StateSum;
 use crate::ledger::Ledger;
 use crate::market::Market;
 pub use crate::market::RestoreError;
 use crate::placing;
+use crate::recognition::{Recognition, Verdict};
 use crate::sequencer::Sequencer;
 use crate::state::{AccountsState, MarketState};
 use crate::transfers::Transfers;
@@ -72,6 +74,26 @@ impl Desk<'_> {
         let sequence = self.sequencer.draw();
         Decision { sequence, outcome: Outcome::Refused(refusal), held: Units::ZERO }
     }
+
+    /// Trades that one command may cause, or makers it may remove. A frame has room for them.
+    #[inline]
+    pub fn steps_max(&self) -> usize {
+        self.limits.trades_per_command_max as usize
+    }
+
+    /// Numbers a command that is not to be carried out now, because it came before or may have.
+    #[inline]
+    fn recognise(&self, known: &Recognition, command: &Command) -> Option<Decision> {
+        let first = match known.look(&command.origin) {
+            Verdict::New => return None,
+            Verdict::Decided(first) => first,
+            Verdict::Stale => return Some(self.refuse(Refusal::Stale)),
+            Verdict::TooManyGateways => return Some(self.refuse(Refusal::TooManyGateways)),
+        };
+        let sequence = self.sequencer.draw();
+        let outcome = Outcome::Recognised { first };
+        Some(Decision { sequence, outcome, held: Units::ZERO })
+    }
 }
 
 impl Shard {
@@ -118,29 +140,77 @@ impl Shard {
         let command = &input.command;
         let market = command.market();
         let place = self.places.get(usize::from(market.0)).copied().flatten();
-        let (decision, previous) = match (market, place, &mut self.transfers) {
+        let (decision, stream) = match (market, place, &mut self.transfers) {
             (MarketId::ACCOUNTS, _, Some(transfers)) => {
-                let decision = transfers.apply(&desk, &command.action);
-                (decision, &mut transfers.previous)
+                let decision = match desk.recognise(&transfers.recognition, command) {
+                    Some(decision) => decision,
+                    None => {
+                        let decision = transfers.apply(&desk, &command.action);
+                        let sum = &mut transfers.sum;
+                        transfers.recognition.note(&command.origin, decision.sequence, sum);
+                        decision
+                    }
+                };
+                (decision, Some((&mut transfers.previous, transfers.sum)))
             }
             (_, Some(place), _) => {
                 let market = &mut self.markets[usize::from(place)];
-                let decision = apply_to_market(&mut desk, market, command);
-                (decision, &mut market.previous)
+                let decision = match desk.recognise(&market.recognition, command) {
+                    Some(decision) => decision,
+                    None => {
+                        let decision = apply_to_market(&mut desk, market, command);
+                        let sum = &mut market.sum;
+                        market.recognition.note(&command.origin, decision.sequence, sum);
+                        decision
+                    }
+                };
+                (decision, Some((&mut market.previous, market.sum)))
             }
-            _ => (desk.refuse(Refusal::UnknownMarket), &mut None),
+            _ => (desk.refuse(Refusal::UnknownMarket), None),
+        };
+        let (previous, sum) = match &stream {
+            Some((previous, sum)) => (**previous, *sum),
+            None => (None, StateSum::default()),
         };
         let header = FrameHeader {
             sequence: decision.sequence,
-            previous: *previous,
+            previous,
             cursor: input.cursor,
             outcome: decision.outcome,
             held: decision.held,
+            digest: sum.digest(),
         };
-        if header.is_effective() {
+        if header.is_effective()
+            && let Some((previous, _)) = stream
+        {
             *previous = Some(header.sequence);
         }
         self.writer.finish(&header, command)
+    }
+
+    pub(crate) fn prefer(&mut self, order: OrderId) {
+        let place = self.places.get(usize::from(order.market().0)).copied().flatten();
+        if let Some(place) = place {
+            self.markets[usize::from(place)].book.prefer(order);
+        }
+    }
+
+    /// Numbers and remembers a command that is known to have been refused.
+    pub(crate) fn note_refused(&mut self, input: &Input) {
+        let Command { origin, .. } = &input.command;
+        let market = input.command.market();
+        let place = self.places.get(usize::from(market.0)).copied().flatten();
+        let sequence = self.sequencer.draw();
+        match (market, place, &mut self.transfers) {
+            (MarketId::ACCOUNTS, _, Some(transfers)) => {
+                transfers.recognition.note(origin, sequence, &mut transfers.sum);
+            }
+            (_, Some(place), _) => {
+                let market = &mut self.markets[usize::from(place)];
+                market.recognition.note(origin, sequence, &mut market.sum);
+            }
+            _ => (),
+        }
     }
 
     /// The book of a market this shard owns.
@@ -161,8 +231,14 @@ fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) 
         Action::Place(place) => placing::place(desk, market, place, command.time_us),
         Action::Cancel { account, target, .. } => cancel(desk, market, *account, *target),
         Action::CancelAll { account, .. } => cancel_all(desk, market, *account),
+        Action::SetBookState { state, .. } => {
+            let sequence = desk.sequencer.draw();
+            market.sum.book_state(market.book_state, *state);
+            market.book_state = *state;
+            Decision { sequence, outcome: Outcome::BookStateSet, held: Units::ZERO }
+        }
         Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => {
-            unreachable!("Invariant: a market's stream carries orders and cancels")
+            unreachable!("Invariant: a market's stream carries what concerns the market")
         }
     }
 }
@@ -203,7 +279,9 @@ pub(crate) fn close(desk: &mut Desk<'_>, market: &mut Market, slot: u32, reason:
     let Some(held) = market.spec.hold(closed.side, closed.price, closed.lots_left) else {
         unreachable!("Invariant: what an order holds was counted when it came to rest")
     };
-    desk.ledger.release(closed.account, market.spec.paid_asset(closed.side), held);
+    let paid = market.spec.paid_asset(closed.side);
+    desk.ledger.release(closed.account, paid, held);
+    market.sum.give(closed.account, paid, held);
     desk.writer.push(&Event::Closed(closed));
 }
 

@@ -1,6 +1,11 @@
 //! What a shard starts from: the state the replica has rebuilt from snapshot and journal.
 
-use protocol::{AccountId, AssetId, OpenOrder, Sequence, TransferId, Units};
+use protocol::{AccountId, AssetId, BookState, OpenOrder, Sequence, TransferId, Units};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::StateSum;
+use crate::recognition::SenderState;
 
 /// One market's book and counters. The default is a market that never saw a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +18,9 @@ pub struct MarketState {
     pub last_trade: u64,
     /// The last frame on the market's event stream.
     pub previous: Option<Sequence>,
+    pub book_state: BookState,
+    pub senders: Vec<SenderState>,
+    pub sum: StateSum,
 }
 
 /// What the shard that owns the accounts stream knows.
@@ -25,10 +33,12 @@ pub struct AccountsState {
     pub supply: Vec<(AssetId, Units)>,
     /// The last frame on the accounts event stream.
     pub previous: Option<Sequence>,
+    pub senders: Vec<SenderState>,
+    pub sum: StateSum,
 }
 
 /// A transfer that was carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferRecord {
     pub id: TransferId,
     pub sequence: Sequence,
@@ -38,7 +48,7 @@ pub struct TransferRecord {
     pub units: Units,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     Deposit,
     Withdrawal,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use protocol::{AccountId, Action, AssetSpec, Outcome, Refusal, Sequence, Transfer, Units};
 
+use crate::digest::StateSum;
+use crate::recognition::Recognition;
 use crate::shard::{Decision, Desk};
 use crate::state::{AccountsState, Direction, TransferRecord};
 
@@ -17,6 +19,8 @@ pub(crate) struct Transfers {
     /// Deposits less withdrawals, by asset; `None` where no asset is listed.
     supply: Vec<Option<Units>>,
     pub previous: Option<Sequence>,
+    pub recognition: Recognition,
+    pub sum: StateSum,
 }
 
 impl Transfers {
@@ -34,6 +38,8 @@ impl Transfers {
             done: done.collect(),
             supply,
             previous: state.previous,
+            recognition: Recognition::restore(&state.senders),
+            sum: state.sum,
         }
     }
 
@@ -42,7 +48,10 @@ impl Transfers {
             Action::CreateAccount => self.create_account(desk),
             Action::Deposit(transfer) => self.transfer(desk, transfer, Direction::Deposit),
             Action::Withdraw(transfer) => self.transfer(desk, transfer, Direction::Withdrawal),
-            Action::Place(_) | Action::Cancel { .. } | Action::CancelAll { .. } => {
+            Action::Place(_)
+            | Action::Cancel { .. }
+            | Action::CancelAll { .. }
+            | Action::SetBookState { .. } => {
                 unreachable!("Invariant: the accounts stream carries accounts and transfers")
             }
         }
@@ -54,6 +63,7 @@ impl Transfers {
             return desk.refuse(Refusal::TooManyAccounts);
         };
         self.accounts = next;
+        self.sum.accounts(1);
         let sequence = desk.sequencer.draw();
         Decision { sequence, outcome: Outcome::AccountCreated { account }, held: Units::ZERO }
     }
@@ -74,11 +84,16 @@ impl Transfers {
             Err(refusal) => return desk.refuse(refusal),
         };
         let sequence = desk.sequencer.draw();
-        if direction == Direction::Deposit {
-            desk.ledger.credit(account, asset, units);
+        match direction {
+            Direction::Deposit => {
+                desk.ledger.credit(account, asset, units);
+                self.sum.give(account, asset, units);
+            }
+            Direction::Withdrawal => self.sum.hold(account, asset, units),
         }
         self.supply[asset.index()] = Some(supply);
         let record = TransferRecord { id, sequence, direction, account, asset, units };
+        self.sum.transfer(&record);
         self.done.insert(id.0, record);
         Decision { sequence, outcome: Outcome::Transferred, held }
     }

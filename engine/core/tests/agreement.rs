@@ -10,6 +10,7 @@ mod naive;
 
 use std::sync::Arc;
 
+use engine_core::recognition::{Memory, SenderState};
 use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
 use naive::{NaiveExchange, NaiveLimits};
 use proptest::prelude::*;
@@ -19,8 +20,9 @@ const ACCOUNTS: u32 = 4;
 const ASSETS: u16 = 3;
 const LIMITS: ShardLimits = ShardLimits {
     orders_max: 4096,
+    // More than trades: what bounds the one must not bound the other.
     open_orders_per_account_max: 6,
-    trades_per_command_max: 8,
+    trades_per_command_max: 5,
     accounts_max: ACCOUNTS,
 };
 
@@ -120,6 +122,8 @@ enum Step {
         market: MarketId,
         which: prop::sample::Index,
     },
+    /// A command sent before comes again.
+    Again(prop::sample::Index),
     /// The shard ends, and another starts from what the naive exchange knows.
     Restart,
 }
@@ -147,6 +151,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Do(Action::CreateAccount)),
         3 => transfer().prop_map(|it| Step::Do(Action::Deposit(it))),
         1 => transfer().prop_map(|it| Step::Do(Action::Withdraw(it))),
+        2 => any::<prop::sample::Index>().prop_map(Step::Again),
+        1 => (market(), prop::sample::select(vec![
+            BookState::Open, BookState::Open, BookState::CancelOnly,
+        ])).prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         1 => Just(Step::Restart),
     ]
 }
@@ -161,6 +169,7 @@ struct Both {
     transfers: Vec<engine_core::TransferRecord>,
     generations: std::collections::BTreeMap<MarketId, Vec<u32>>,
     accounts_previous: Option<Sequence>,
+    sent: Vec<Command>,
     steps: u64,
 }
 
@@ -187,6 +196,7 @@ impl Both {
             transfers: Vec::new(),
             generations: Default::default(),
             accounts_previous: None,
+            sent: Vec::new(),
             steps: 0,
         }
     }
@@ -199,6 +209,28 @@ impl Both {
 
     fn run(&mut self, action: Action) -> Result<(), TestCaseError> {
         let command = self.command(action);
+        self.sent.push(command);
+        self.send(command)
+    }
+
+    fn run_again(&mut self, which: prop::sample::Index) -> Result<(), TestCaseError> {
+        self.steps += 1;
+        self.send(self.sent[which.index(self.sent.len())])
+    }
+
+    /// What the shard has seen on each stream, for the one that goes on.
+    fn senders(&self, market: MarketId) -> Vec<SenderState> {
+        let memories = self.naive.seen.iter().filter(|((of, ..), _)| *of == market);
+        let memories = memories.map(|((_, _, epoch, sequence), frame)| Memory {
+            epoch: *epoch,
+            sequence: *sequence,
+            frame: frame.0,
+        });
+        let memories: Vec<_> = memories.collect();
+        vec![SenderState { gateway: GatewayId(1), forgotten: (0, 0), memories }]
+    }
+
+    fn send(&mut self, command: Command) -> Result<(), TestCaseError> {
         let cursor = StreamCursor { milliseconds: self.steps, counter: 0 };
         let bytes = self.shard.apply(&Input { cursor, command }).concat();
         let frame = Frame::parse(&bytes).unwrap();
@@ -307,6 +339,9 @@ impl Both {
                 generations: self.generations.get(&market.spec.id).cloned().unwrap_or_default(),
                 last_trade: market.last_trade,
                 previous: market.previous,
+                book_state: market.state,
+                senders: self.senders(market.spec.id),
+                ..MarketState::default()
             };
             shard.add_market(market.spec.clone(), state).unwrap();
         }
@@ -316,6 +351,8 @@ impl Both {
             transfers: self.transfers.clone(),
             supply: supply.collect(),
             previous: self.accounts_previous,
+            senders: self.senders(MarketId::ACCOUNTS),
+            ..AccountsState::default()
         };
         shard.own_accounts(self.catalog.assets(), state);
         (self.shard, self.ledger) = (shard, ledger);
@@ -354,6 +391,7 @@ proptest! {
                     both.run(Action::Cancel { market, account, target: Target::Order(order) })?;
                 }
                 Step::CancelGiven { .. } => (),
+                Step::Again(which) => both.run_again(which)?,
                 Step::Restart => both.restart(),
             }
         }

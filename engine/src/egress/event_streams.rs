@@ -1,48 +1,70 @@
 //! The events thread: every frame that changed something, to the queue of its market for the
 //! database.
 //!
+//! It follows the journal at its own pace and never makes it wait. While it keeps up it gets the
+//! frames from memory, block by block. When Redis does not answer, or a queue there has reached its
+//! bound, blocks pass by; later it reads on from the journal's files until it has caught up.
+//!
 //! An entry's id is the frame's sequence, and Redis takes only rising ids, so sending again does no
-//! harm. After each connect the thread asks Redis how far each queue reaches and fills what is
-//! missing from the journal: after a crash of the engine, and after Redis lost its tail. Thus the
-//! queues carry every frame once and in order, whatever ends when.
+//! harm. After each connect, and now and then, the thread looks how far each queue reaches, and
+//! fills what it lacks from the journal: after a crash of the engine, and after Redis lost its tail
+//! or everything. Thus the queues carry every frame once and in order, whatever ends when; but for
+//! frames that the database has by then, and for those the journal does not have any more. A reader
+//! who misses one all the same (Redis took a later one and not this) sees it by the chain of
+//! `previous`, and asks the refills thread.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
-use protocol::{Catalog, Frame, MarketId, Sequence, StreamCursor, keys};
-use redis::{RedisResult, ServerError, Value};
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
+use protocol::{Frame, Sequence, keys};
+use redis::{RedisError, ServerError, Value};
 
 use super::BATCH_BYTES_MAX;
+use super::event_queues::{Append, EventQueues, Seen};
+use super::refills::Archive;
 use super::replies::each_frame;
-use crate::counters::EgressCounters;
-use crate::durable::DurableBlock;
-use crate::error::EngineError;
-use crate::journal::reader;
-use crate::redis_link::{Pipeline, RedisLink};
+use crate::counters::EventsCounters;
+use crate::durable::{DatabasePosition, DurableBlock};
+use crate::error::{EngineError, JournalError};
+use crate::journal::DurablePosition;
+use crate::journal::follow::Follower;
+use crate::redis_link::{Pipeline, RedisLink, stream_info};
 use crate::stop::Stop;
 
-/// A queue on Redis.
-#[derive(Debug)]
-struct EventStream {
-    name: String,
-    key: String,
-    /// The last frame known to be there, or at the start: known to belong there.
-    emitted: Sequence,
+/// Looking at all queues.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Looking whether a full queue has room again.
+const LOOK_AT_FULL_EVERY: Duration = Duration::from_millis(100);
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long after the wish to end it still tries to catch up.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// Blocks from the journal thread, some of them missing.
+struct Feed {
+    blocks: Receiver<Arc<DurableBlock>>,
+    /// The next one, when it has been taken off the channel.
+    front: Option<Arc<DurableBlock>>,
+    has_ended: bool,
 }
 
 pub struct EventStreams {
     link: RedisLink,
-    journal: PathBuf,
-    streams: BTreeMap<MarketId, EventStream>,
+    follower: Follower,
+    /// How far the journal is durable.
+    position: Arc<DurablePosition>,
+    queues: EventQueues,
     pipeline: Pipeline,
-    /// Whose frames are in the pipeline.
-    batch: Vec<(MarketId, Sequence)>,
-    /// Whether Redis is known to have everything up to `emitted`.
-    is_filled: bool,
-    counters: Arc<EgressCounters>,
-    never: Stop,
+    /// What is in the pipeline.
+    batch: Vec<Append>,
+    /// When all queues, and full ones, are looked at again.
+    look_at: Instant,
+    look_at_full_at: Instant,
+    database: Arc<DatabasePosition>,
+    failures_in_a_row: u32,
+    counters: Arc<EventsCounters>,
+    stop: Stop,
 }
 
 /// Why frames could not be sent.
@@ -58,210 +80,333 @@ impl From<EngineError> for Trouble {
     }
 }
 
-impl From<redis::RedisError> for Trouble {
-    fn from(error: redis::RedisError) -> Self {
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
         Trouble::Redis(error.to_string())
     }
 }
 
-impl From<crate::error::JournalError> for Trouble {
-    fn from(error: crate::error::JournalError) -> Self {
-        Trouble::Engine(error.into())
+impl Feed {
+    /// The block that holds the frame after `after`, if it is here.
+    fn take_after(&mut self, after: Sequence) -> Option<Arc<DurableBlock>> {
+        loop {
+            if self.front.is_none() {
+                self.front = match self.blocks.try_recv() {
+                    Ok(block) => Some(block),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => {
+                        self.has_ended = true;
+                        None
+                    }
+                };
+            }
+            let front = self.front.as_ref()?;
+            if after < front.last {
+                let is_next = front.before() <= after;
+                return if is_next { self.front.take() } else { None };
+            }
+            self.front = None;
+        }
+    }
+
+    /// Waits for a block.
+    fn wait(&mut self, time: Duration) {
+        match self.blocks.recv_timeout(time) {
+            Ok(block) => self.front = Some(block),
+            Err(RecvTimeoutError::Timeout) => (),
+            Err(RecvTimeoutError::Disconnected) => self.has_ended = true,
+        }
+    }
+
+    /// Lets all blocks go by; the journal has them.
+    fn pass(&mut self) {
+        self.take_after(Sequence(u64::MAX));
+    }
+
+    /// As [`Feed::pass`], until the journal has ended.
+    fn pass_all(self) {
+        while self.blocks.recv().is_ok() {}
     }
 }
 
 impl EventStreams {
-    /// `last` gives the last frame on the stream of each market; 0 = none.
     pub fn new(
         link: RedisLink,
-        journal: PathBuf,
-        catalog: &Catalog,
-        last: impl Fn(MarketId) -> Sequence,
-        counters: Arc<EgressCounters>,
+        archive: &Archive,
+        queues: EventQueues,
+        counters: Arc<EventsCounters>,
+        stop: Stop,
     ) -> EventStreams {
-        let markets = catalog.markets().iter().map(|market| market.id);
-        let streams = [MarketId::ACCOUNTS].into_iter().chain(markets).filter_map(|market| {
-            let name = catalog.stream_name(market)?.to_owned();
-            Some((market, EventStream { key: keys::events(&name), name, emitted: last(market) }))
-        });
+        let now = Instant::now();
         EventStreams {
             link,
-            journal,
-            streams: streams.collect(),
+            follower: archive.follower(),
+            position: Arc::clone(&archive.position),
+            queues,
             pipeline: Pipeline::default(),
             batch: Vec::new(),
-            is_filled: false,
+            look_at: now,
+            look_at_full_at: now,
+            database: Arc::default(),
+            failures_in_a_row: 0,
             counters,
-            never: Stop::default(),
+            stop,
         }
+    }
+
+    /// Kept up to date while the thread runs.
+    pub fn database(&self) -> Arc<DatabasePosition> {
+        Arc::clone(&self.database)
     }
 
     /// Refuses a Redis that has seen more than the journal knows. Waits for Redis; `false` when the
     /// end was wished meanwhile.
-    pub fn check_start(&mut self, stop: &Stop) -> Result<bool, EngineError> {
-        let positions = loop {
-            match self.positions() {
-                Ok(positions) => break positions,
-                Err(error) => tracing::warn!(%error, "waiting for redis"),
+    pub fn check_start(&mut self) -> Result<bool, EngineError> {
+        loop {
+            match self.look_at_all() {
+                Ok(None) => return Ok(true),
+                Ok(Some(ahead)) => return Err(ahead),
+                Err(Trouble::Engine(error)) => return Err(error),
+                Err(Trouble::Redis(problem)) => tracing::warn!(problem, "waiting for redis"),
             }
-            if self.link.back_off(stop) {
+            let pause = self.pause();
+            if self.stop.sleep(pause) {
                 return Ok(false);
             }
-        };
-        for (stream, emitted) in self.streams.values().zip(positions) {
-            if stream.emitted < emitted {
-                let (stream, known) = (stream.name.clone(), stream.emitted);
-                return Err(EngineError::EventsAhead { stream, emitted, known });
+        }
+    }
+
+    /// Runs until the journal has ended. What cannot be sent by then is sent by the next life.
+    pub fn run(mut self, blocks: Receiver<Arc<DurableBlock>>) -> Result<(), EngineError> {
+        let mut feed = Feed { blocks, front: None, has_ended: false };
+        let mut give_up_at = None;
+        loop {
+            if self.stop.is_wished()
+                && *give_up_at.get_or_insert_with(|| Instant::now() + DRAIN_MAX) <= Instant::now()
+            {
+                tracing::info!("event queues are filled by the next life of the engine");
+                feed.pass_all();
+                return Ok(());
+            }
+            match self.look_if_due().and_then(|()| self.step(&mut feed)) {
+                Ok(true) => self.failures_in_a_row = 0,
+                Ok(false) if feed.has_ended => return Ok(()),
+                Ok(false) => {
+                    let full_at = self.look_at_full_at.saturating_duration_since(Instant::now());
+                    feed.wait(full_at.min(LOOK_AT_FULL_EVERY));
+                }
+                Err(Trouble::Engine(error)) => return Err(error),
+                Err(Trouble::Redis(problem)) => {
+                    self.abandon(&problem);
+                    feed.pass();
+                    std::thread::sleep(self.pause());
+                }
             }
         }
+    }
+
+    /// Longer after each failure in a row.
+    fn pause(&mut self) -> Duration {
+        let pause = PAUSE_MIN * (1 << self.failures_in_a_row.min(6));
+        self.failures_in_a_row += 1;
+        pause.min(PAUSE_MAX)
+    }
+
+    /// Sends frames that follow what has been sent; `false` when there are none, or no room.
+    fn step(&mut self, feed: &mut Feed) -> Result<bool, Trouble> {
+        let Some(after) = self.queues.after() else {
+            feed.pass();
+            return Ok(false);
+        };
+        let mut last = after;
+        while self.pipeline.bytes() < BATCH_BYTES_MAX
+            && let Some(block) = feed.take_after(last)
+        {
+            each_frame(&block.frames, block.before(), |frame| self.push(frame))?;
+            last = block.last;
+        }
+        if last == after {
+            let Some(read) = self.read(after)? else { return Ok(false) };
+            last = read;
+        }
+        self.send()?;
+        self.queues.finish(last);
+        self.counters.sent.sequence.set(self.queues.scanned_by_all().0);
         Ok(true)
     }
 
-    /// Runs until the journal has ended and everything is sent.
-    pub fn run(mut self, blocks: &Receiver<Arc<DurableBlock>>) -> Result<(), EngineError> {
-        self.flush()?;
-        while let Ok(block) = blocks.recv() {
-            let mut last = block.last;
-            each_frame(&block.frames, block.before(), |frame| self.push(frame))?;
-            while self.pipeline.bytes() < BATCH_BYTES_MAX
-                && let Ok(block) = blocks.try_recv()
-            {
-                last = block.last;
-                each_frame(&block.frames, block.before(), |frame| self.push(frame))?;
+    /// Takes frames from the journal; `None` when there are none.
+    fn read(&mut self, after: Sequence) -> Result<Option<Sequence>, Trouble> {
+        let (from, durable) = (Sequence(after.0 + 1), self.position.get());
+        let page = match self.follower.page(from, durable, BATCH_BYTES_MAX) {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(None),
+            Err(JournalError::Gone { oldest, .. }) => {
+                let last = Sequence(oldest.0 - 1);
+                let queues = self.queues.skip(last);
+                tracing::error!(
+                    ?queues,
+                    from = from.0,
+                    to = last.0,
+                    "event queues lack frames that the journal does not have any more"
+                );
+                return Ok(Some(last));
             }
-            self.flush()?;
-            self.counters.sequence.set(last.0);
-        }
-        Ok(())
+            Err(error) => return Err(Trouble::Engine(error.into())),
+        };
+        self.counters.read_again.add(page.last.0 - after.0);
+        each_frame(&page.frames, after, |frame| self.push(frame))?;
+        Ok(Some(page.last))
     }
 
     fn push(&mut self, frame: &Frame<'_>) {
-        let market = frame.command.market();
-        // A command for a market that is not listed was refused.
-        let Some(stream) = self.streams.get(&market).filter(|_| frame.is_effective()) else {
-            return;
-        };
-        let sequence = frame.header.sequence;
-        append(&mut self.pipeline, stream, sequence, frame);
-        self.batch.push((market, sequence));
-    }
-
-    /// Sends the pipeline, as often as it takes; on a new connection first what Redis lacks.
-    fn flush(&mut self) -> Result<(), EngineError> {
-        let mut attempts = 0;
-        loop {
-            let sent = if self.is_filled { Ok(()) } else { self.fill() };
-            match sent.and_then(|()| self.send(attempts)) {
-                Ok(()) => break,
-                Err(Trouble::Engine(error)) => return Err(error),
-                Err(Trouble::Redis(problem)) => {
-                    tracing::warn!(problem, events = self.batch.len(), "redis: sending again");
-                    self.is_filled = false;
-                }
-            }
-            attempts += 1;
-            self.counters.retries.add(1);
-            self.link.back_off(&self.never);
+        let Some(append) = self.queues.take(frame) else { return };
+        let id = format!("{}-0", append.sequence);
+        let key = self.queues.all()[append.queue].key.as_bytes();
+        let mut arguments: Vec<&[u8]> = vec![b"XADD", key];
+        if append.must_exist {
+            arguments.push(b"NOMKSTREAM");
         }
-        self.counters.messages.add(self.pipeline.commands() as u64);
-        self.counters.bytes.add(self.pipeline.bytes() as u64);
-        self.pipeline.clear();
-        self.batch.clear();
-        Ok(())
+        arguments.extend([id.as_bytes(), keys::FRAME_FIELD.as_bytes(), frame.bytes()]);
+        self.pipeline.push(&arguments);
+        self.batch.push(append);
     }
 
-    fn send(&mut self, attempts: u32) -> Result<(), Trouble> {
+    fn send(&mut self) -> Result<(), Trouble> {
         if self.batch.is_empty() {
             return Ok(());
         }
         let values = self.link.exchange(&self.pipeline)?;
         let mut problem = None;
-        for (value, (market, sequence)) in values.iter().zip(&self.batch) {
-            let Some(stream) = self.streams.get_mut(market) else { continue };
+        for (value, append) in values.iter().zip(&self.batch) {
+            let key = &self.queues.all()[append.queue].key;
             match value {
-                Value::ServerError(error) if is_repeated(error) && 0 < attempts => (),
+                Value::ServerError(error) if is_repeated(error) && append.is_again => (),
                 Value::ServerError(error) if is_repeated(error) => {
-                    let (key, sequence) = (stream.key.clone(), *sequence);
+                    let (key, sequence) = (key.clone(), append.sequence);
                     return Err(EngineError::EventsTaken { key, sequence }.into());
                 }
                 Value::ServerError(error) => {
                     problem.get_or_insert_with(|| error.to_string());
                     continue;
                 }
+                Value::Nil => {
+                    problem.get_or_insert_with(|| format!("{key} was removed"));
+                    continue;
+                }
                 _ => (),
             }
-            stream.emitted = stream.emitted.max(*sequence);
+            self.queues.arrived(append);
         }
-        problem.map_or(Ok(()), |problem| Err(Trouble::Redis(problem)))
-    }
-
-    /// Brings every queue up to `emitted` from the journal.
-    fn fill(&mut self) -> Result<(), Trouble> {
-        let positions = self.positions()?;
-        let lacking = |(stream, position): &(&EventStream, &Sequence)| **position < stream.emitted;
-        let pairs = || self.streams.values().zip(&positions).filter(lacking);
-        let first = pairs().map(|(_, position)| Sequence(position.0 + 1)).min();
-        let end = pairs().map(|(stream, _)| Sequence(stream.emitted.0 + 1)).max();
-        let (Some(first), Some(end)) = (first, end) else {
-            self.is_filled = true;
-            return Ok(());
-        };
-        tracing::info!(from = first.0, to = end.0 - 1, "event queues are filled from the journal");
-        let ranges: BTreeMap<_, _> = self
-            .streams
-            .iter()
-            .zip(&positions)
-            .map(|((market, stream), position)| (*market, (*position, stream.emitted)))
-            .collect();
-        let (streams, link) = (&self.streams, &mut self.link);
-        let mut pipeline = Pipeline::default();
-        reader::read_range(&self.journal, first..end, |frames| -> Result<(), Trouble> {
-            each_frame(frames, first, |frame| {
-                let (market, sequence) = (frame.command.market(), frame.header.sequence);
-                let lacks = |(position, emitted): &&(Sequence, Sequence)| {
-                    *position < sequence && sequence <= *emitted && frame.is_effective()
-                };
-                if ranges.get(&market).filter(lacks).is_some()
-                    && let Some(stream) = streams.get(&market)
-                {
-                    append(&mut pipeline, stream, sequence, frame);
-                }
-            })?;
-            if BATCH_BYTES_MAX <= pipeline.bytes() {
-                send_missing(link, &mut pipeline)?;
-            }
-            Ok(())
-        })?;
-        send_missing(link, &mut pipeline)?;
-        self.is_filled = true;
+        if let Some(problem) = problem {
+            return Err(Trouble::Redis(problem));
+        }
+        self.counters.sent.messages.add(self.pipeline.commands() as u64);
+        self.counters.sent.bytes.add(self.pipeline.bytes() as u64);
+        self.pipeline.clear();
+        self.batch.clear();
         Ok(())
     }
 
-    /// How far each queue reaches on Redis, in the order of the markets.
-    fn positions(&mut self) -> RedisResult<Vec<Sequence>> {
-        let mut pipeline = Pipeline::default();
-        for stream in self.streams.values() {
-            pipeline.push(&[b"XINFO", b"STREAM", stream.key.as_bytes()]);
+    fn abandon(&mut self, problem: &str) {
+        tracing::warn!(problem, events = self.batch.len(), "redis: sending events again");
+        self.counters.sent.retries.add(1);
+        self.pipeline.clear();
+        self.batch.clear();
+        self.queues.abandon();
+        self.look_at = Instant::now();
+    }
+
+    fn look_if_due(&mut self) -> Result<(), Trouble> {
+        let now = Instant::now();
+        if self.look_at <= now || !self.link.is_connected() {
+            self.look_at_all()?;
+        } else if self.look_at_full_at <= now {
+            self.look_at_full_at = now + LOOK_AT_FULL_EVERY;
+            let all = self.queues.all().iter().enumerate();
+            let full: Vec<_> = all.filter(|(_, queue)| queue.is_full()).map(|it| it.0).collect();
+            if !full.is_empty() {
+                self.look(&full)?;
+            }
         }
-        self.link.exchange(&pipeline)?.into_iter().map(position).collect()
+        Ok(())
     }
-}
 
-fn append(pipeline: &mut Pipeline, stream: &EventStream, sequence: Sequence, frame: &Frame<'_>) {
-    let id = format!("{sequence}-0");
-    let field = keys::FRAME_FIELD.as_bytes();
-    pipeline.push(&[b"XADD", stream.key.as_bytes(), id.as_bytes(), field, frame.bytes()]);
-}
+    /// What [`EventStreams::look`] returns.
+    fn look_at_all(&mut self) -> Result<Option<EngineError>, Trouble> {
+        let all: Vec<_> = (0..self.queues.all().len()).collect();
+        let ahead = self.look(&all)?;
+        self.look_at = Instant::now() + LOOK_EVERY;
+        Ok(ahead)
+    }
 
-fn send_missing(link: &mut RedisLink, pipeline: &mut Pipeline) -> Result<(), Trouble> {
-    if pipeline.is_empty() {
-        return Ok(());
+    /// Asks Redis what these queues are, and how far the database has all of them. Returns what is
+    /// wrong with that, if it has what this journal never had.
+    fn look(&mut self, queues: &[usize]) -> Result<Option<EngineError>, Trouble> {
+        let mut pipeline = Pipeline::default();
+        let mut arguments = vec![&b"HMGET"[..], keys::COMMITTED.as_bytes()];
+        arguments.extend(self.queues.all().iter().map(|queue| queue.name.as_bytes()));
+        pipeline.push(&arguments);
+        let committed = self.link.exchange(&pipeline)?.pop().unwrap_or(Value::Nil);
+        let durable = self.position.get();
+        let committed = committed.extract_error()?;
+        let mut ahead = None;
+        for (queue, value) in committed.as_sequence().unwrap_or_default().iter().enumerate() {
+            if let Some(committed) = sequence(value)
+                && !self.queues.set_committed(queue, committed, durable)
+            {
+                let stream = self.queues.all()[queue].name.clone();
+                ahead = Some(EngineError::DatabaseAhead { stream, committed, durable });
+            }
+        }
+        self.database.set(self.queues.committed_by_all());
+        pipeline.clear();
+        let mut seen = Vec::new();
+        for &at in queues {
+            let queue = &self.queues.all()[at];
+            if queue.is_full() {
+                // Frames that its reader has already make no room by his reading: he passes over
+                // them, and trims nothing while he gets nothing new.
+                let key = queue.key.as_bytes();
+                let below = format!("{}-0", queue.committed().0 + 1);
+                pipeline.push(&[b"XTRIM", key, b"MINID", below.as_bytes()]);
+                seen.push(None);
+            }
+            pipeline.push(&[b"XINFO", b"STREAM", queue.key.as_bytes()]);
+            seen.push(Some(at));
+        }
+        for (value, queue) in self.link.exchange(&pipeline)?.into_iter().zip(seen) {
+            match queue {
+                Some(queue) => self.saw(queue, value)?,
+                None => drop(value.extract_error()?),
+            }
+        }
+        Ok(ahead)
     }
-    for value in link.exchange(pipeline)? {
-        value.extract_error()?;
+
+    fn saw(&mut self, at: usize, value: Value) -> Result<(), Trouble> {
+        let seen = self.queues.look(at, stream_info::parse(value)?);
+        let queue = &self.queues.all()[at];
+        let gauge = metrics::gauge!("engine_events_queue_entries", "stream" => queue.name.clone());
+        gauge.set(queue.entries() as f64);
+        match seen {
+            Seen::Nothing => Ok(()),
+            Seen::Lacks { has, had, resume } => {
+                tracing::warn!(
+                    queue = queue.key,
+                    has = has.0,
+                    had = had.0,
+                    from = resume.0 + 1,
+                    "an event queue lacks what it had: it is filled from the journal"
+                );
+                Ok(())
+            }
+            Seen::Ahead { has, known } => {
+                let stream = queue.name.clone();
+                Err(EngineError::EventsAhead { stream, emitted: has, known }.into())
+            }
+        }
     }
-    pipeline.clear();
-    Ok(())
 }
 
 /// Redis's word for an id that is not above all before it.
@@ -269,22 +414,57 @@ fn is_repeated(error: &ServerError) -> bool {
     error.details().is_some_and(|details| details.contains("equal or smaller"))
 }
 
-/// `last-generated-id` of an answer to XINFO STREAM; 0 for a queue that is not there.
-fn position(value: Value) -> RedisResult<Sequence> {
-    let fields = match value {
-        Value::Array(fields) => fields,
-        Value::ServerError(error)
-            if error.details().is_some_and(|it| it.contains("no such key")) =>
-        {
-            return Ok(Sequence(0));
+fn sequence(value: &Value) -> Option<Sequence> {
+    let Value::BulkString(text) = value else { return None };
+    std::str::from_utf8(text).ok()?.parse().ok().map(Sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam::channel::{Sender, bounded};
+
+    use super::*;
+    use crate::journal::block::Link;
+
+    fn feed() -> (Sender<Arc<DurableBlock>>, Feed) {
+        let (sender, blocks) = bounded(8);
+        (sender, Feed { blocks, front: None, has_ended: false })
+    }
+
+    fn send(sender: &Sender<Arc<DurableBlock>>, first: u64, last: u64) {
+        let (first, last) = (Sequence(first), Sequence(last));
+        let (frames, link) = (Vec::new(), Link::default());
+        sender.send(Arc::new(DurableBlock { first, last, frames, link })).unwrap();
+    }
+
+    #[test]
+    fn a_block_behind_a_gap_waits_until_the_gap_is_read_elsewhere() {
+        let (sender, mut feed) = feed();
+        for (first, last) in [(1, 3), (4, 6), (9, 9)] {
+            send(&sender, first, last);
         }
-        other => return other.extract_error().map(|_| Sequence(0)),
-    };
-    let id = fields.as_chunks::<2>().0.iter().find_map(|[name, value]| match (name, value) {
-        (Value::BulkString(name), Value::BulkString(id)) if name == b"last-generated-id" => {
-            std::str::from_utf8(id).ok().and_then(StreamCursor::parse)
-        }
-        _ => None,
-    });
-    Ok(id.map_or(Sequence(0), |id| Sequence(id.milliseconds)))
+        let mut after = |sequence| feed.take_after(Sequence(sequence)).map(|block| block.first.0);
+        assert_eq!(after(0), Some(1));
+        // Somebody was set back: what is before the next block is no longer here.
+        assert_eq!(after(1), None);
+        // In the middle of a block: all of it comes.
+        assert_eq!(after(5), Some(4));
+        assert_eq!(after(6), None);
+        assert_eq!(after(8), Some(9));
+        assert_eq!(after(9), None);
+        assert!(!feed.has_ended);
+    }
+
+    #[test]
+    fn blocks_that_are_not_wanted_pass_and_the_end_is_seen() {
+        let (sender, mut feed) = feed();
+        send(&sender, 1, 1);
+        feed.wait(Duration::from_secs(600));
+        send(&sender, 2, 2);
+        feed.pass();
+        assert!(feed.front.is_none() && feed.blocks.is_empty() && !feed.has_ended);
+        drop(sender);
+        feed.wait(Duration::from_secs(600));
+        assert!(feed.has_ended);
+    }
 }

@@ -1,12 +1,15 @@
-//! The replies thread: every frame to the gateway that sent its command.
+//! The replies thread: every frame to the gateway that sent its command. In place of a frame that
+//! only says that its command had come before goes the frame that decided it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crossbeam::channel::Receiver;
-use protocol::{Frame, GatewayId, Sequence, keys};
+use crossbeam::channel::{Receiver, Sender};
+use protocol::{Frame, GatewayId, Outcome, Sequence, keys};
 
 use super::Broadcast;
+use super::recalls::Recall;
+use super::recent_frames::RecentFrames;
 use crate::counters::EgressCounters;
 use crate::durable::DurableBlock;
 use crate::error::EngineError;
@@ -58,6 +61,9 @@ pub struct Replies {
     pub broadcast: Broadcast,
     /// Told how far each command stream is durable: this thread reads every frame anyway.
     pub cursors: Arc<DurableCursors>,
+    pub recent: RecentFrames,
+    /// Asked for first answers that are no longer in memory. Full: the frame that says so goes out.
+    pub recalls: Sender<Recall>,
     pub counters: Arc<EgressCounters>,
 }
 
@@ -82,13 +88,46 @@ impl Replies {
         Ok(())
     }
 
-    fn add(&mut self, block: &DurableBlock, letters: &mut Letters) -> Result<(), EngineError> {
+    fn add(&mut self, block: &Arc<DurableBlock>, letters: &mut Letters) -> Result<(), EngineError> {
+        let Replies { broadcast, cursors, recent, recalls, .. } = self;
+        recent.push(block);
         each_frame(&block.frames, block.before(), |frame| {
-            let broadcast = &mut self.broadcast;
-            letters.add(frame, |channel, frames| broadcast.push(channel.as_bytes(), frames));
-            self.cursors.set(frame.command.market(), frame.header.cursor);
+            cursors.advance(frame.command.market(), frame.header.cursor);
+            let first = match frame.header.outcome {
+                Outcome::Recognised { first } => {
+                    metrics::counter!("engine_commands_recognised_total").increment(1);
+                    match recent.get(first).filter(|found| is_answer_to(frame, found)) {
+                        Some(found) => Some(found),
+                        None if is_recalled(recalls, first, frame) => return,
+                        None => None,
+                    }
+                }
+                _ => None,
+            };
+            letters.add(first.as_ref().unwrap_or(frame), |channel, frames| {
+                broadcast.push(channel.as_bytes(), frames);
+            });
         })
     }
+}
+
+/// Whether somebody else takes care of the answer.
+fn is_recalled(recalls: &Sender<Recall>, first: Sequence, recognised: &Frame<'_>) -> bool {
+    let recognised = recognised.bytes().to_vec();
+    recalls.try_send(Recall { first, recognised }).is_ok()
+}
+
+/// Whether `found` decided the command that was recognised.
+pub fn is_answer_to(recognised: &Frame<'_>, found: &Frame<'_>) -> bool {
+    let is_answer = recognised.command.origin == found.command.origin;
+    if !is_answer {
+        tracing::error!(
+            recognised = recognised.header.sequence.0,
+            found = found.header.sequence.0,
+            "a frame names another's answer as its own: report this"
+        );
+    }
+    is_answer
 }
 
 /// Calls `visit` for each of `frames`, which come after frame `after`.

@@ -4,6 +4,8 @@ use protocol::keys::COMMAND_FIELD;
 use protocol::{Command, DecodeError, StreamCursor};
 use redis::Value;
 
+use super::stream::AtCursor;
+
 /// Why an entry is no command of its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -40,6 +42,18 @@ pub fn entry(entry: &Value) -> Option<(StreamCursor, &[Value])> {
     Some((cursor, fields))
 }
 
+/// What XRANGE answers for a single id.
+pub fn at_cursor(answer: &Value) -> AtCursor {
+    let found = match answer {
+        Value::Array(entries) => entries.first().and_then(entry),
+        _ => None,
+    };
+    match found {
+        Some((_, fields)) => AtCursor::Entry(command(fields).ok().map(|command| command.origin)),
+        None => AtCursor::Nothing,
+    }
+}
+
 /// The command among an entry's fields.
 pub fn command(fields: &[Value]) -> Result<Command, Malformed> {
     let (pairs, _) = fields.as_chunks::<2>();
@@ -74,5 +88,21 @@ mod tests {
         assert_eq!(command(fields), Err(Malformed::Record(DecodeError::Length(12))));
         assert_eq!(command(&[text("x"), text("y")]), Err(Malformed::Field));
         assert_eq!(streams(&Value::Nil).count(), 0);
+    }
+
+    #[test]
+    fn what_stands_at_the_cursor_is_told_by_its_sender() {
+        use protocol::{Action, GatewayId, Origin};
+
+        let origin = Origin { gateway: GatewayId(7), epoch: 1, sequence: 3 };
+        let record = Command { origin, time_us: 0, action: Action::CreateAccount }.encode();
+        let answer = |value: Value| {
+            let fields = Value::Array(vec![text("c"), value]);
+            Value::Array(vec![Value::Array(vec![text("12-3"), fields])])
+        };
+        let command = answer(Value::BulkString(record.to_vec()));
+        assert_eq!(at_cursor(&command), AtCursor::Entry(Some(origin)));
+        assert_eq!(at_cursor(&answer(text("no record"))), AtCursor::Entry(None));
+        assert_eq!(at_cursor(&Value::Array(Vec::new())), AtCursor::Nothing);
     }
 }

@@ -3,18 +3,22 @@
 //! ```text
 //! header  0..8 magic  8..12 version  12..16 bytes of frames  16..24 first sequence
 //!         24..32 last sequence  32..48 link to the block before  48..52 CRC-32C of the frames
-//!         52..60 zero  60..64 CRC-32C of bytes 0..60
+//!         52..56 life  56..60 zero  60..64 CRC-32C of bytes 0..60
 //! ```
 //!
 //! The link is the first half of the SHA-256 of the header before, which covers that block's frames
 //! through their checksum: a block of another journal, or of another moment, does not fit in.
+//!
+//! Life counts the starts of the engine on this journal, for who reads it later.
+
+use std::fmt;
 
 use protocol::Sequence;
 use sha2::{Digest, Sha256};
 
 pub const HEADER_BYTES: usize = 64;
 /// Version of block and segment format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// No frame record begins with its first byte, so that no part of a frame is taken for a block.
 const MAGIC: [u8; 8] = *b"XCHBLOCK";
 
@@ -22,16 +26,45 @@ const MAGIC: [u8; 8] = *b"XCHBLOCK";
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Link(pub [u8; 16]);
 
-/// A block as found, its checksums verified.
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hexadecimal(&self.0, f)
+    }
+}
+
+pub(super) fn hexadecimal(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// A block's header as found, its checksum verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Block<'a> {
+pub struct BlockHeader {
     pub first: Sequence,
     pub last: Sequence,
-    pub frames: &'a [u8],
+    pub life: u32,
     /// What it says of the block before it.
     pub previous: Link,
     /// What the block after it will say.
     pub link: Link,
+    /// Of the frames behind it.
+    pub frames_bytes: usize,
+    frames_checksum: u32,
+}
+
+/// A block as found, its checksums verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Block<'a> {
+    pub header: BlockHeader,
+    pub frames: &'a [u8],
+}
+
+/// The place behind a block, and so what the next one has to repeat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joint {
+    /// The frame that comes next.
+    pub next: Sequence,
+    pub link: Link,
+    pub life: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,6 +83,8 @@ pub enum Damage {
     Link,
     #[error("a block begins with frame {found} where {expected} comes next")]
     Sequence { expected: Sequence, found: Sequence },
+    #[error("a block of the engine's start {found} follows one of start {last}")]
+    Life { last: u32, found: u32 },
 }
 
 impl Damage {
@@ -60,27 +95,55 @@ impl Damage {
     }
 }
 
-/// The header of a block with these frames, and the link the next block will carry.
-pub fn header(
-    first: Sequence,
-    last: Sequence,
-    previous: Link,
-    frames: &[u8],
-) -> ([u8; HEADER_BYTES], Link) {
-    let Ok(length) = u32::try_from(frames.len()) else {
-        unreachable!("Invariant: a block is far below 4 GiB")
-    };
-    let mut header = [0; HEADER_BYTES];
-    header[0..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header[12..16].copy_from_slice(&length.to_le_bytes());
-    header[16..24].copy_from_slice(&first.0.to_le_bytes());
-    header[24..32].copy_from_slice(&last.0.to_le_bytes());
-    header[32..48].copy_from_slice(&previous.0);
-    header[48..52].copy_from_slice(&crc32c::crc32c(frames).to_le_bytes());
-    let checksum = crc32c::crc32c(&header[..60]);
-    header[60..64].copy_from_slice(&checksum.to_le_bytes());
-    (header, link_of(&header))
+impl Joint {
+    /// Before the first frame.
+    pub const BEGIN: Joint = Joint { next: Sequence(1), link: Link([0; 16]), life: 0 };
+
+    /// The frame before; 0 before the first.
+    pub fn last(&self) -> Sequence {
+        Sequence(self.next.0.saturating_sub(1))
+    }
+
+    /// The header of a block with these frames up to and with `last`, and the place behind it.
+    pub fn header(&self, last: Sequence, frames: &[u8]) -> ([u8; HEADER_BYTES], Joint) {
+        let Ok(length) = u32::try_from(frames.len()) else {
+            unreachable!("Invariant: a block is far below 4 GiB")
+        };
+        let mut header = [0; HEADER_BYTES];
+        header[0..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[12..16].copy_from_slice(&length.to_le_bytes());
+        header[16..24].copy_from_slice(&self.next.0.to_le_bytes());
+        header[24..32].copy_from_slice(&last.0.to_le_bytes());
+        header[32..48].copy_from_slice(&self.link.0);
+        header[48..52].copy_from_slice(&crc32c::crc32c(frames).to_le_bytes());
+        header[52..56].copy_from_slice(&self.life.to_le_bytes());
+        let checksum = crc32c::crc32c(&header[..60]);
+        header[60..64].copy_from_slice(&checksum.to_le_bytes());
+        let next = Sequence(last.0 + 1);
+        (header, Joint { next, link: link_of(&header), life: self.life })
+    }
+
+    /// The place behind a block that must stand here.
+    pub fn behind(&self, block: &BlockHeader) -> Result<Joint, Damage> {
+        if block.previous != self.link {
+            return Err(Damage::Link);
+        }
+        if block.first != self.next || block.last < block.first {
+            return Err(Damage::Sequence { expected: self.next, found: block.first });
+        }
+        if block.life < self.life {
+            return Err(Damage::Life { last: self.life, found: block.life });
+        }
+        Ok(block.joint())
+    }
+}
+
+impl BlockHeader {
+    /// The place behind the block.
+    pub fn joint(&self) -> Joint {
+        Joint { next: Sequence(self.last.0.saturating_add(1)), link: self.link, life: self.life }
+    }
 }
 
 fn link_of(header: &[u8]) -> Link {
@@ -92,7 +155,18 @@ fn link_of(header: &[u8]) -> Link {
 
 /// The block at the front of `bytes`; `None` where nothing was ever written.
 pub fn read(bytes: &[u8]) -> Result<Option<Block<'_>>, Damage> {
-    let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else {
+    let Some(header) = read_header(bytes)? else { return Ok(None) };
+    let frames = &bytes[HEADER_BYTES..];
+    let frames = frames.get(..header.frames_bytes).ok_or(Damage::Length)?;
+    if crc32c::crc32c(frames) != header.frames_checksum {
+        return Err(Damage::Checksum);
+    }
+    Ok(Some(Block { header, frames }))
+}
+
+/// As [`read`], without a look at the frames.
+pub fn read_header(bytes: &[u8]) -> Result<Option<BlockHeader>, Damage> {
+    let Some((header, _)) = bytes.split_at_checked(HEADER_BYTES) else {
         // Less than a header fits between the last block and the end of the file.
         return if is_zero(bytes) { Ok(None) } else { Err(Damage::Magic) };
     };
@@ -107,18 +181,16 @@ pub fn read(bytes: &[u8]) -> Result<Option<Block<'_>>, Damage> {
         VERSION => (),
         found => return Err(Damage::Version(found)),
     }
-    let frames = rest.get(..word32(header, 12) as usize).ok_or(Damage::Length)?;
-    if crc32c::crc32c(frames) != word32(header, 48) {
-        return Err(Damage::Checksum);
-    }
     let mut previous = [0; 16];
     previous.copy_from_slice(&header[32..48]);
-    Ok(Some(Block {
+    Ok(Some(BlockHeader {
         first: Sequence(word64(header, 16)),
         last: Sequence(word64(header, 24)),
-        frames,
+        life: word32(header, 52),
         previous: Link(previous),
         link: link_of(header),
+        frames_bytes: word32(header, 12) as usize,
+        frames_checksum: word32(header, 48),
     }))
 }
 
@@ -134,13 +206,13 @@ pub fn is_zero(bytes: &[u8]) -> bool {
     words.iter().all(|word| *word == [0; 64]) && rest.iter().all(|&byte| byte == 0)
 }
 
-pub(super) fn word32(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn word32(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(word)
 }
 
-pub(super) fn word64(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn word64(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)
@@ -150,22 +222,38 @@ pub(super) fn word64(bytes: &[u8], at: usize) -> u64 {
 mod tests {
     use super::*;
 
+    const JOINT: Joint = Joint { next: Sequence(5), link: Link([9; 16]), life: 3 };
+
     fn written(frames: &[u8]) -> Vec<u8> {
-        let (header, _) = header(Sequence(5), Sequence(7), Link([9; 16]), frames);
+        let (header, _) = JOINT.header(Sequence(7), frames);
         [&header[..], frames].concat()
     }
 
     #[test]
     fn a_block_reads_what_was_written() {
         let bytes = written(b"three frames");
-        let block = read(&bytes).unwrap().unwrap();
+        let Block { header, frames } = read(&bytes).unwrap().unwrap();
         assert_eq!(
-            (block.first, block.last, block.frames),
+            (header.first, header.last, frames),
             (Sequence(5), Sequence(7), &b"three frames"[..])
         );
-        assert_eq!(block.previous, Link([9; 16]));
-        let (_, link) = header(Sequence(5), Sequence(7), Link([9; 16]), b"three frames");
-        assert_eq!(block.link, link);
+        assert_eq!((header.previous, header.life), (Link([9; 16]), 3));
+        assert_eq!(read_header(&bytes[..HEADER_BYTES]), Ok(Some(header)));
+        let (_, behind) = JOINT.header(Sequence(7), b"three frames");
+        assert_eq!(JOINT.behind(&header), Ok(behind));
+        assert_eq!(behind.next, Sequence(8));
+    }
+
+    #[test]
+    fn a_block_that_does_not_belong_behind_another_is_seen() {
+        let header = read_header(&written(b"frames")).unwrap().unwrap();
+        let other = Joint { link: Link([8; 16]), ..JOINT };
+        assert_eq!(other.behind(&header), Err(Damage::Link));
+        let (expected, found) = (Sequence(4), Sequence(5));
+        let gap = Joint { next: expected, ..JOINT };
+        assert_eq!(gap.behind(&header), Err(Damage::Sequence { expected, found }));
+        let later = Joint { life: 4, ..JOINT };
+        assert_eq!(later.behind(&header), Err(Damage::Life { last: 4, found: 3 }));
     }
 
     #[test]

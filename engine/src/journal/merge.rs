@@ -143,7 +143,7 @@ mod tests {
 
     use proptest::prelude::*;
     use protocol::frame::{FrameHeader, FrameWriter};
-    use protocol::{Action, Command, GatewayId, Origin, Outcome, StreamCursor, Units};
+    use protocol::{Action, Command, GatewayId, Origin, Outcome, StateDigest, StreamCursor, Units};
 
     use super::*;
     use crate::idle::{Bell, Waiting};
@@ -157,6 +157,7 @@ mod tests {
             cursor: StreamCursor::START,
             outcome: Outcome::Cancelled,
             held: Units::ZERO,
+            digest: StateDigest::default(),
         };
         let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence };
         let command = Command { origin, time_us: 0, action: Action::CreateAccount };

@@ -5,19 +5,17 @@
 //! database relies on. After an error nothing is tried again: whether what was written is on disk
 //! is then unknown, and only a fresh start from the disk can tell.
 
-use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use protocol::Sequence;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use super::block::{self, HEADER_BYTES, Link};
+use super::block::{HEADER_BYTES, Joint};
 use super::definitions::Definitions;
-use super::reader::Tail;
+use super::reader::{Mark, Tail};
 use super::segment::{self, JournalId, Segment, SegmentHeader};
-use crate::clock;
+use crate::disk::Disk;
 use crate::error::JournalError;
 
 /// When a block counts as durable.
@@ -32,6 +30,7 @@ pub enum Durability {
 
 #[derive(Clone, Debug)]
 pub struct WriterSettings {
+    pub disk: Arc<dyn Disk>,
     pub directory: PathBuf,
     pub durability: Durability,
     pub segment_bytes: u64,
@@ -43,41 +42,38 @@ pub struct Writer {
     journal: JournalId,
     definitions: Definitions,
     segment: Segment,
-    link: Link,
-    next: Sequence,
+    joint: Joint,
+    /// Whether a block may be on disk or not.
+    is_broken: bool,
 }
 
 impl Writer {
-    /// Goes on where `tail` ends, cutting what a write left half done; without one begins a
-    /// journal.
+    /// Goes on where `tail` ends, which is durable when this returns, and cuts what a write left
+    /// half done; without one begins a journal named `fresh`.
     pub fn open(
         settings: WriterSettings,
         definitions: Definitions,
         tail: Option<Tail>,
+        fresh: JournalId,
     ) -> Result<Writer, JournalError> {
-        segment::remove_unfinished(&settings.directory)?;
+        segment::remove_unfinished(&*settings.disk, &settings.directory)?;
         let Some(tail) = tail else {
-            let journal = fresh_id(&settings.directory);
-            return Writer::begin(settings, journal, definitions, Link::default(), Sequence(1));
+            let joint = Joint { life: 1, ..Joint::BEGIN };
+            return Writer::begin(settings, fresh, definitions, joint);
         };
-        cut(&tail)?;
+        settle(&*settings.disk, &settings.directory, &tail)?;
+        let joint = Joint { life: tail.joint.life.saturating_add(1), ..tail.joint };
         if tail.definitions != definitions {
-            tracing::info!("more is listed than before: a new segment begins");
-            return Writer::begin(settings, tail.journal, definitions, tail.link, tail.next);
+            tracing::info!("listing, terms or limits are not those before: a new segment begins");
+            return Writer::begin(settings, tail.journal, definitions, joint);
         }
         let io = |action| JournalError::io(action, &tail.segment);
-        let mut file = OpenOptions::new().write(true).open(&tail.segment).map_err(io("open"))?;
-        file.seek(SeekFrom::Start(tail.offset)).map_err(io("seek in"))?;
-        let bytes = file.metadata().map_err(io("look at"))?.len();
+        let file = settings.disk.open(&tail.segment).map_err(io("open"))?;
+        let bytes = file.length().map_err(io("look at"))?;
         let (path, offset) = (tail.segment, tail.offset);
-        Ok(Writer {
-            settings,
-            journal: tail.journal,
-            definitions,
-            segment: Segment { path, file, offset, bytes },
-            link: tail.link,
-            next: tail.next,
-        })
+        let segment = Segment { path, file, offset, bytes };
+        let journal = tail.journal;
+        Ok(Writer { settings, journal, definitions, segment, joint, is_broken: false })
     }
 
     /// Takes the place of an empty segment of the same first frame, if there is one.
@@ -85,139 +81,91 @@ impl Writer {
         settings: WriterSettings,
         journal: JournalId,
         definitions: Definitions,
-        link: Link,
-        next: Sequence,
+        joint: Joint,
     ) -> Result<Writer, JournalError> {
-        let header = SegmentHeader { journal, first: next, definitions };
-        let segment = Segment::create(&settings.directory, &header, settings.segment_bytes)?;
+        let WriterSettings { disk, directory, segment_bytes, .. } = &settings;
+        let header = SegmentHeader { journal, joint, definitions };
+        let bytes = (*segment_bytes).max(header.encode().len() as u64);
+        let segment = Segment::create(&**disk, directory, &header, bytes)?;
         let definitions = header.definitions;
-        Ok(Writer { settings, journal, definitions, segment, link, next })
+        Ok(Writer { settings, journal, definitions, segment, joint, is_broken: false })
     }
 
     /// The frame that comes next.
     pub fn next(&self) -> Sequence {
-        self.next
+        self.joint.next
     }
 
-    /// Writes the frames up to and with `last` as one block; durable when this returns.
+    /// The end of the last block.
+    pub fn mark(&self) -> Mark {
+        Mark { journal: self.journal, sequence: self.joint.last(), link: self.joint.link }
+    }
+
+    /// Writes the frames up to and with `last` as one block; durable when this returns. After an
+    /// error the writer must not be asked again.
     pub fn append(&mut self, last: Sequence, frames: &[u8]) -> Result<(), JournalError> {
-        assert!(self.next <= last, "Invariant: a block has a frame, and frames come in order");
+        assert!(self.next() <= last, "Invariant: a block has a frame, and frames come in order");
+        assert!(!self.is_broken, "Invariant: after an error nothing is tried again");
+        self.is_broken = true;
         let bytes = (HEADER_BYTES + frames.len()) as u64;
         if self.segment.bytes < self.segment.offset + bytes {
             self.rotate(bytes)?;
         }
-        let (header, link) = block::header(self.next, last, self.link, frames);
-        let io = |action| JournalError::io(action, &self.segment.path);
-        write_both(&mut &self.segment.file, &header, frames).map_err(io("write to"))?;
+        let (header, behind) = self.joint.header(last, frames);
+        let Segment { path, file, offset, .. } = &mut self.segment;
+        let io = |action| JournalError::io(action, &*path);
+        file.write_at(*offset, &[&header, frames]).map_err(io("write to"))?;
         if self.settings.durability == Durability::Fsync {
-            self.segment.file.sync_data().map_err(io("sync"))?;
+            file.sync_data().map_err(io("sync"))?;
         }
-        self.segment.offset += bytes;
-        self.link = link;
-        self.next = Sequence(last.0 + 1);
+        *offset += bytes;
+        self.joint = behind;
+        self.is_broken = false;
         Ok(())
     }
 
     fn rotate(&mut self, block_bytes: u64) -> Result<(), JournalError> {
         // Also without fsync a full segment is left on disk, so that only the last can be torn.
-        let io = JournalError::io("sync", &self.segment.path);
-        self.segment.file.sync_data().map_err(io)?;
-        let header = SegmentHeader {
-            journal: self.journal,
-            first: self.next,
-            definitions: self.definitions.clone(),
-        };
-        let needed = header.encode().len() as u64 + block_bytes;
-        let bytes = self.settings.segment_bytes.max(needed);
-        self.segment = Segment::create(&self.settings.directory, &header, bytes)?;
+        let Segment { path, file, .. } = &mut self.segment;
+        file.sync_data().map_err(JournalError::io("sync", &*path))?;
+        let (journal, joint, definitions) = (self.journal, self.joint, self.definitions.clone());
+        let header = SegmentHeader { journal, joint, definitions };
+        let WriterSettings { disk, directory, segment_bytes, .. } = &self.settings;
+        let bytes = (*segment_bytes).max(header.encode().len() as u64 + block_bytes);
+        self.segment = Segment::create(&**disk, directory, &header, bytes)?;
         tracing::info!(segment = %self.segment.path.display(), "journal segment");
         Ok(())
     }
 }
 
-/// One system call where the system takes all at once, as it does but for signals and full disks.
-fn write_both(file: &mut impl Write, header: &[u8], frames: &[u8]) -> io::Result<()> {
-    let written = loop {
-        match file.write_vectored(&[IoSlice::new(header), IoSlice::new(frames)]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => break written,
-            Err(error) if error.kind() == ErrorKind::Interrupted => (),
-            Err(error) => return Err(error),
-        }
-    };
-    match written.checked_sub(header.len()) {
-        Some(of_frames) => file.write_all(&frames[of_frames..]),
-        None => {
-            file.write_all(&header[written..])?;
-            file.write_all(frames)
-        }
-    }
-}
+/// Zeros are written so many at a time.
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
-/// Puts zeros over what a cut-short write left, so that it is never taken for a block later.
-fn cut(tail: &Tail) -> Result<(), JournalError> {
-    let Some(torn) = tail.torn else { return Ok(()) };
-    tracing::warn!(
-        segment = %tail.segment.display(), offset = tail.offset, bytes = torn.bytes,
-        damage = %torn.damage, next = tail.next.0,
-        "a torn tail is cut: the last write never finished and was never acknowledged"
-    );
+/// Makes durable what was read at the start, before anybody hears of it: a process that was killed
+/// between write and sync leaves its last block in the system's memory, and one whose sync failed
+/// leaves it there without the system ever writing it by itself. So the last block is written once
+/// more. What a cut-short write left behind it is put to zero, never to be taken for a block.
+fn settle(disk: &dyn Disk, directory: &Path, tail: &Tail) -> Result<(), JournalError> {
     let io = |action| JournalError::io(action, &tail.segment);
-    let mut file = OpenOptions::new().write(true).open(&tail.segment).map_err(io("open"))?;
-    file.seek(SeekFrom::Start(tail.offset)).map_err(io("seek in"))?;
-    io::copy(&mut io::Read::take(io::repeat(0), torn.bytes), &mut file).map_err(io("cut"))?;
-    file.sync_all().map_err(io("sync"))
-}
-
-/// Differs for every journal ever begun, as far as time, process and place do.
-fn fresh_id(directory: &Path) -> JournalId {
-    let place = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-    let what = format!("{} {} {}", clock::now_us(), std::process::id(), place.display());
-    let mut id = [0; 16];
-    id.copy_from_slice(&Sha256::digest(what)[..16]);
-    JournalId(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Takes at most `at_once` bytes a call, and every other call is interrupted.
-    struct Reluctant {
-        at_once: usize,
-        calls: usize,
-        taken: Vec<u8>,
+    let mut block = vec![0; (tail.offset - tail.last_block) as usize];
+    let count = disk.read_at(&tail.segment, tail.last_block, &mut block).map_err(io("read"))?;
+    let mut file = disk.open(&tail.segment).map_err(io("open"))?;
+    if 0 < count {
+        file.write_at(tail.last_block, &[&block[..count]]).map_err(io("write to"))?;
     }
-
-    impl Write for Reluctant {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.calls += 1;
-            if self.calls % 2 == 1 {
-                return Err(ErrorKind::Interrupted.into());
-            }
-            let count = bytes.len().min(self.at_once);
-            self.taken.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-
-        fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-            let joined: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-            self.write(&joined)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+    if let Some(torn) = tail.torn {
+        tracing::warn!(
+            segment = %tail.segment.display(), offset = tail.offset, bytes = torn.bytes,
+            damage = %torn.damage, next = tail.joint.next.0,
+            "a torn tail is cut: the last write never finished and was never acknowledged"
+        );
+        let (mut at, end) = (tail.offset, tail.offset + torn.bytes);
+        while at < end {
+            let count = (end - at).min(ZEROS.len() as u64);
+            file.write_at(at, &[&ZEROS[..count as usize]]).map_err(io("cut"))?;
+            at += count;
         }
     }
-
-    #[test]
-    fn a_write_in_pieces_is_whole() {
-        for at_once in 1..=12 {
-            let mut file = Reluctant { at_once, calls: 0, taken: Vec::new() };
-            write_both(&mut file, b"header", b"frames").unwrap();
-            assert_eq!(file.taken, b"headerframes");
-        }
-        let mut full = Reluctant { at_once: 0, calls: 0, taken: Vec::new() };
-        assert!(write_both(&mut full, b"header", b"frames").is_err());
-    }
+    file.sync_all().map_err(io("sync"))?;
+    disk.sync_folder(directory).map_err(JournalError::io("sync", directory))
 }

@@ -12,6 +12,7 @@ use protocol::{
 };
 
 use crate::durable::DurableBlock;
+use crate::journal::block::Link;
 
 pub struct TestExchange {
     pub catalog: Catalog,
@@ -63,7 +64,7 @@ impl TestExchange {
             let records = self.shard.apply(&Input { cursor, command });
             frames.extend_from_slice(records.as_flattened());
         }
-        DurableBlock { first, last: Sequence(self.steps), frames }
+        DurableBlock { first, last: Sequence(self.steps), frames, link: Link::default() }
     }
 
     /// The last frame.

@@ -1,13 +1,25 @@
 //! The loop as its neighbours meet it: blocks and questions in, publications out.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam::channel::{RecvTimeoutError, bounded};
+use crossbeam::channel::bounded;
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Window};
 use protocol::{Action, ClientId, GatewayId, Lots, MarketId, OrderId, Side, Target, Units};
 
 use super::fixture::{BASE, MARKET, QUOTE, TestExchange, account, limit, price};
+use super::snapshots::Distances;
 use super::*;
+use crate::disk::RealDisk;
+use crate::durable::DurableBlock;
+use crate::journal::DurablePosition;
+use crate::journal::block::Link;
+use crate::journal::definitions::Definitions;
+use crate::journal::follow::Follower;
+use crate::journal::reader::Mark;
+use crate::journal::segment::JournalId;
+use crate::snapshot::Snapshot;
 
 const NOW_US: u64 = 60_000_500;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,7 +28,9 @@ struct Running {
     exchange: TestExchange,
     blocks: Sender<Arc<DurableBlock>>,
     queries: Sender<Query>,
-    publications: Receiver<Publication>,
+    messages: Receiver<Message>,
+    snapshots: Receiver<Snapshot>,
+    conservation: Condition,
     thread: JoinHandle<Result<Replica, ReplicaLoopError>>,
 }
 
@@ -25,17 +39,39 @@ impl Running {
         let (exchange, funding) = TestExchange::funded();
         let (blocks, blocks_in) = bounded(8);
         let (queries, queries_in) = bounded(8);
-        let (publications_out, publications) = bounded(1000);
+        let (messages_out, messages) = bounded(1000);
+        let (ready, ready_in) = bounded(1);
+        let (keeper, snapshots) = bounded(1);
+        ready.send(Sequence(0)).unwrap();
         let replica = Replica::new(exchange.catalog.clone());
+        // Its folder is never looked at: no block is missed.
+        let follower = Follower::new(Arc::new(RealDisk), PathBuf::new());
         let channels = ReplicaChannels {
-            blocks: blocks_in,
+            feed: Feed::new(blocks_in, follower, Arc::new(DurablePosition::at(None))),
             queries: queries_in,
-            publications: publications_out,
+            messages: messages_out,
+            snapshots: Snapshots::new(
+                Distances {
+                    frames: 8,
+                    frames_at_the_end_min: 1,
+                    busy_max: Duration::from_millis(1),
+                },
+                Definitions::default(),
+                Mark { journal: JournalId([7; 16]), sequence: Sequence(0), link: Link::default() },
+                Sequence(0),
+                (ready_in, keeper),
+            ),
         };
-        let settings = ReplicaSettings { now_us: || NOW_US, waiting_max };
+        let conservation = Condition::default();
+        let settings = ReplicaSettings {
+            now_us: || NOW_US,
+            waiting_max,
+            time_us: 0,
+            conservation: conservation.clone(),
+        };
         let thread = thread::spawn(move || run(replica, channels, settings));
         blocks.send(Arc::new(funding)).unwrap();
-        Running { exchange, blocks, queries, publications, thread }
+        Running { exchange, blocks, queries, messages, snapshots, conservation, thread }
     }
 
     fn carry_out(&mut self, actions: &[Action]) -> DurableBlock {
@@ -49,7 +85,7 @@ impl Running {
         let query = Query {
             id,
             gateway: GatewayId(5),
-            epoch: 9,
+            life: 9,
             min_sequence: Sequence(min_sequence),
             deadline_us: NOW_US,
             ask,
@@ -57,10 +93,17 @@ impl Running {
         self.queries.send(query).unwrap();
     }
 
+    fn publication(&self) -> Publication {
+        match self.messages.recv_timeout(PATIENCE).unwrap() {
+            Message::Publish(publication) => publication,
+            Message::Command { key, .. } => panic!("a command to {key}"),
+        }
+    }
+
     /// The next answer; market data is passed over.
     fn answer(&self) -> Answer {
         loop {
-            let publication = self.publications.recv_timeout(PATIENCE).unwrap();
+            let publication = self.publication();
             if publication.channel == "replies:5" {
                 return serde_json::from_slice(&publication.payload).unwrap();
             }
@@ -82,7 +125,7 @@ fn a_question_waits_for_the_sequence_it_names() {
     let (id, sequence, ask) = balances(2, 6);
     running.ask(id, sequence, ask);
     let answer = running.answer();
-    assert_eq!((answer.id, answer.epoch, answer.sequence), (2, 9, Sequence(6)));
+    assert_eq!((answer.id, answer.life, answer.sequence), (2, 9, Sequence(6)));
     running.carry_out(&[limit(1, Side::Bid, 50, 2)]);
     let answer = running.answer();
     assert_eq!((answer.id, answer.sequence), (1, Sequence(7)));
@@ -157,7 +200,7 @@ fn a_question_past_its_deadline_or_beyond_the_bound_is_dropped() {
     let late = Query {
         id: 3,
         gateway: GatewayId(5),
-        epoch: 9,
+        life: 9,
         min_sequence: Sequence(0),
         deadline_us: NOW_US - 1,
         ask: exists(),
@@ -181,9 +224,18 @@ fn the_loop_ends_when_its_blocks_end_and_gives_the_replica_back() {
 }
 
 #[test]
+fn a_missed_block_that_the_journal_does_not_have_ends_the_loop() {
+    let mut running = Running::start(1);
+    running.exchange.block(&[limit(1, Side::Bid, 50, 2)]);
+    running.carry_out(&[limit(1, Side::Bid, 49, 2)]);
+    let error = running.thread.join().unwrap().unwrap_err();
+    assert!(matches!(error, ReplicaLoopError::Missed(_)), "{error}");
+}
+
+#[test]
 fn the_loop_ends_when_nobody_takes_publications() {
     let running = Running::start(1);
-    drop(running.publications);
+    drop(running.messages);
     let waited = running.thread.join().unwrap();
     assert!(waited.is_ok());
 }
@@ -192,7 +244,8 @@ fn the_loop_ends_when_nobody_takes_publications() {
 fn a_contradiction_ends_the_loop_with_its_frame() {
     let mut running = Running::start(1);
     running.exchange.block(&[limit(1, Side::Bid, 50, 2)]);
-    running.carry_out(&[limit(1, Side::Bid, 49, 2)]);
+    let block = running.exchange.block(&[limit(1, Side::Bid, 49, 2)]);
+    running.blocks.send(Arc::new(DurableBlock { first: Sequence(7), ..block })).unwrap();
     let error = running.thread.join().unwrap().unwrap_err();
     let ReplicaLoopError::Inconsistent(error) = error else { panic!("{error}") };
     assert_eq!(error.sequence, Sequence(8));
@@ -210,16 +263,29 @@ fn market_data_is_out_before_the_answer_that_contains_it() {
     running.ask(1, 7, Ask::Depth { market: MARKET, levels: 5 });
     running.carry_out(&[limit(1, Side::Bid, 50, 2)]);
     let mut channels = Vec::new();
-    loop {
-        match running.publications.recv_timeout(PATIENCE) {
-            Ok(publication) => channels.push(publication.channel),
-            Err(RecvTimeoutError::Timeout) => panic!("no answer among {channels:?}"),
-            Err(RecvTimeoutError::Disconnected) => panic!("the loop ended"),
-        }
-        if channels.last().is_some_and(|channel| channel == "replies:5") {
-            break;
-        }
+    while channels.last().is_none_or(|channel| channel != "replies:5") {
+        channels.push(running.publication().channel);
     }
     channels.retain(|channel| channel != "ticker@B_Q");
     assert_eq!(channels, ["depth@B_Q", "bookTicker@B_Q", "replies:5"]);
+}
+
+#[test]
+fn a_snapshot_is_made_at_its_distance_and_at_the_end() {
+    let mut running = Running::start(1);
+    running.carry_out(&[limit(1, Side::Bid, 50, 2)]);
+    running.carry_out(&[limit(1, Side::Bid, 49, 2), limit(1, Side::Bid, 48, 2)]);
+    let snapshot = running.snapshots.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(snapshot.sequence(), Sequence(9));
+    // The writer is not ready again: at the end nobody waits for it for long.
+    running.carry_out(&[limit(1, Side::Bid, 47, 2)]);
+    drop(running.blocks);
+    let replica = running.thread.join().unwrap().unwrap();
+    assert_eq!(replica.position(), Sequence(10));
+    assert!(running.snapshots.try_recv().is_err());
+    assert!(running.conservation.holds());
+
+    let running = Running::start(1);
+    drop(running.blocks);
+    assert_eq!(running.snapshots.recv_timeout(PATIENCE).unwrap().sequence(), Sequence(6));
 }

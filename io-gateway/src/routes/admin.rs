@@ -1,4 +1,5 @@
-//! Administration: accounts, their keys, deposits and withdrawals. Absent unless a token is set.
+//! Administration: accounts, their keys, deposits and withdrawals; what a market takes; whether the
+//! books add up. Absent unless a token is set.
 //!
 //! Every call bears the token and is written to the audit before it does anything.
 
@@ -11,18 +12,22 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use protocol::{AccountId, Action, MarketId, Outcome, Sequence, Transfer, TransferId, text};
+use axum::routing::{get, patch, post};
+use protocol::{
+    AccountId, Action, AssetSpec, BookState, Conservation, MarketId, Outcome, Sequence, Transfer,
+    TransferId, text,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{accounts, json, orders};
+use super::{accounts, json, markets, orders};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth;
 use crate::body::BoundedBody;
 use crate::error::{ApiError, Code};
+use crate::order_json::asset;
 use crate::parameters::Parameters;
 use crate::server::Remote;
 
@@ -37,6 +42,8 @@ pub fn routes(app: &SharedApp) -> Router<SharedApp> {
         .route("/admin/v1/accounts/{id}/withdrawals", post(withdraw))
         .route("/admin/v1/accounts/{id}/capital", get(capital))
         .route("/admin/v1/accounts/{id}/orders", get(open_orders))
+        .route("/admin/v1/markets/{symbol}", patch(change_market))
+        .route("/admin/v1/audit/conservation", get(conservation))
         .layer(middleware::from_fn_with_state(SharedApp::clone(app), guard))
 }
 
@@ -254,9 +261,128 @@ async fn existing(
     }
 }
 
+/// The contract's states of a market; those that no market here can have yet are `None`.
+const BOOK_STATES: [(&str, Option<BookState>); 5] = [
+    ("Open", Some(BookState::Open)),
+    ("CancelOnly", Some(BookState::CancelOnly)),
+    ("Closed", None),
+    ("LimitOnly", None),
+    ("PostOnly", None),
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MarketChanged<'a> {
+    symbol: &'a str,
+    order_book_state: &'static str,
+    sequence: String,
+}
+
+async fn change_market(
+    State(app): State<SharedApp>,
+    symbol: Result<Path<String>, PathRejection>,
+    BoundedBody(body): BoundedBody,
+) -> Result<Response, ApiError> {
+    let Path(symbol) = symbol.map_err(|_| ApiError::unknown_market())?;
+    let market = app.catalog.market_by_symbol(&symbol).ok_or_else(ApiError::unknown_market)?;
+    let parameters = Parameters::from_body(&body)?;
+    for name in ["fees", "filters"] {
+        if parameters.get(name)?.is_some() {
+            return Err(ApiError::not_implemented(name));
+        }
+    }
+    let state = parameters.choice("orderBookState", &BOOK_STATES)?;
+    let state = state.ok_or_else(|| ApiError::missing("orderBookState"))?;
+    let state = state.ok_or_else(|| ApiError::not_implemented("this orderBookState"))?;
+    let action = Action::SetBookState { market: market.id, state };
+    let decision = app.submissions.submit(market.id, action).await?;
+    if decision.outcome != Outcome::BookStateSet {
+        let outcome = decision.outcome;
+        return Err(ApiError::bug(format_args!("a market's state became {outcome:?}")));
+    }
+    app.book_states.note(market.id, state);
+    json(&MarketChanged {
+        symbol: &market.symbol,
+        order_book_state: markets::book_state_name(state),
+        sequence: decision.sequence.to_string(),
+    })
+}
+
+#[derive(Serialize)]
+struct ConservationJson<'a> {
+    sequence: String,
+    /// Of every asset: nothing is missing, nothing too much, and orders hold what is locked.
+    holds: bool,
+    assets: Vec<AssetConservation<'a>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct AssetConservation<'a> {
+    asset: &'a str,
+    deposits: String,
+    withdrawals: String,
+    available: String,
+    locked: String,
+    held: String,
+    fees: String,
+    difference: String,
+    holds: bool,
+}
+
+async fn conservation(State(app): State<SharedApp>) -> Result<Response, ApiError> {
+    let (sequence, rows) = app.queries.conservation().await?;
+    let mut assets = Vec::with_capacity(rows.len());
+    for row in &rows {
+        assets.push(conserved(row, asset(&app.catalog, row.asset)?));
+    }
+    let holds = rows.iter().all(Conservation::holds);
+    json(&ConservationJson { sequence: sequence.to_string(), holds, assets })
+}
+
+fn conserved<'a>(row: &Conservation, asset: &'a AssetSpec) -> AssetConservation<'a> {
+    let difference = row.difference();
+    let sign = if difference < 0 { "-" } else { "" };
+    AssetConservation {
+        asset: &asset.symbol,
+        deposits: text::units(row.deposited, asset),
+        withdrawals: text::units(row.withdrawn, asset),
+        available: text::units(row.available, asset),
+        locked: text::units(row.locked, asset),
+        held: text::units(row.held, asset),
+        fees: text::units(row.fees, asset),
+        difference: format!("{sign}{}", text::units(difference.unsigned_abs(), asset)),
+        holds: row.holds(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn what_is_missing_or_too_much_is_told_with_its_sign() {
+        let catalog = fixture::catalog();
+        let usdc = &catalog.assets()[0];
+        let whole = Conservation {
+            asset: usdc.id,
+            deposited: 10_000_000,
+            withdrawn: 1_000_000,
+            available: 6_500_000,
+            locked: 2_000_000,
+            fees: 500_000,
+            held: 2_000_000,
+        };
+        let json = conserved(&whole, usdc);
+        assert_eq!((json.deposits.as_str(), json.fees.as_str()), ("10", "0.5"));
+        assert_eq!((json.difference.as_str(), json.holds), ("0", true));
+        let missing = Conservation { available: 6_499_999, ..whole };
+        let json = conserved(&missing, usdc);
+        assert_eq!((json.difference.as_str(), json.holds), ("-0.000001", false));
+        let unheld = Conservation { held: 0, ..whole };
+        let json = conserved(&unheld, usdc);
+        assert_eq!((json.difference.as_str(), json.holds), ("0", false));
+    }
 
     #[test]
     fn only_the_whole_token_opens() {

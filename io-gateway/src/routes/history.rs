@@ -32,7 +32,7 @@ pub fn routes() -> Router<SharedApp> {
 }
 
 /// A whole number of a query, at most `max`.
-fn at_most(
+pub(super) fn at_most(
     parameters: &Parameters<'_>,
     name: &str,
     default: u64,

@@ -6,12 +6,12 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::get;
 use protocol::query::{Depth, Ticker, Window};
-use protocol::{AssetSpec, Lots, MarketSpec, Price, text};
+use protocol::{AssetSpec, BookState, Lots, MarketSpec, Price, text};
 use serde::Serialize;
 
 use super::{json, json_text};
 use crate::admission;
-use crate::app::SharedApp;
+use crate::app::{App, SharedApp};
 use crate::error::ApiError;
 use crate::order_json::{Null, asset};
 use crate::parameters::{Parameters, Value};
@@ -85,8 +85,16 @@ impl<'c> From<&'c AssetSpec> for AssetJson<'c> {
     }
 }
 
+/// The contract's word for what a market takes.
+pub(super) const fn book_state_name(state: BookState) -> &'static str {
+    match state {
+        BookState::Open => "Open",
+        BookState::CancelOnly => "CancelOnly",
+    }
+}
+
 /// What the real venue says of futures only is null.
-fn market_json(market: &MarketSpec) -> serde_json::Value {
+fn market_json(market: &MarketSpec, state: BookState) -> serde_json::Value {
     let (base, quote) = market.symbol.split_once('_').unwrap_or((&market.symbol, ""));
     serde_json::json!({
         "symbol": market.symbol,
@@ -123,7 +131,7 @@ fn market_json(market: &MarketSpec) -> serde_json::Value {
         "fundingRateLowerBound": null,
         "openInterestLimit": null,
         "positionLimitWeight": null,
-        "orderBookState": "Open",
+        "orderBookState": book_state_name(state),
         "createdAt": LISTED_AT,
         "visible": true,
     })
@@ -153,7 +161,9 @@ async fn markets(
     if !wants_spot(&parameters) {
         return Ok(json_text("[]".to_owned()));
     }
-    json(&app.catalog.markets().iter().map(market_json).collect::<Vec<_>>())
+    app.book_states.refresh().await;
+    let market = |market: &MarketSpec| market_json(market, app.book_states.of(market.id));
+    json(&app.catalog.markets().iter().map(market).collect::<Vec<_>>())
 }
 
 async fn market(
@@ -162,7 +172,7 @@ async fn market(
 ) -> Result<Response, ApiError> {
     let query = query.unwrap_or_default();
     let parameters = Parameters::from_query(&query)?;
-    json(&market_json(admission::market(&parameters, &app.catalog)?))
+    one_market(&app, admission::market(&parameters, &app.catalog)?).await
 }
 
 async fn market_by_path(
@@ -171,7 +181,12 @@ async fn market_by_path(
 ) -> Result<Response, ApiError> {
     let Path(symbol) = symbol.map_err(|_| ApiError::unknown_market())?;
     let market = app.catalog.market_by_symbol(&symbol).ok_or_else(ApiError::unknown_market)?;
-    json(&market_json(market))
+    one_market(&app, market).await
+}
+
+async fn one_market(app: &App, market: &MarketSpec) -> Result<Response, ApiError> {
+    app.book_states.refresh().await;
+    json(&market_json(market, app.book_states.of(market.id)))
 }
 
 async fn depth(
@@ -364,7 +379,8 @@ mod tests {
     #[test]
     fn filters_are_canonical() {
         let catalog = fixture::catalog();
-        let json = market_json(&catalog.markets()[0]);
+        let json = market_json(&catalog.markets()[0], BookState::CancelOnly);
+        assert_eq!(json["orderBookState"], "CancelOnly");
         assert_eq!(json["filters"]["price"]["tickSize"], "0.01");
         assert_eq!(json["filters"]["price"]["minPrice"], "0.1");
         assert_eq!(json["filters"]["quantity"]["maxQuantity"], "1000000");

@@ -45,8 +45,7 @@ struct Status {
 }
 
 async fn status(State(app): State<SharedApp>) -> Result<Response, ApiError> {
-    let health = app.link.health();
-    json(&if health.redis && health.engine {
+    json(&if app.link.health().is_whole() {
         Status { status: "Ok", message: None }
     } else {
         Status { status: "Maintenance", message: Some("Orders are not taken now") }

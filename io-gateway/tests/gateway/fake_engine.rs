@@ -1,16 +1,19 @@
 //! Behind a Redis, an engine of a few rules: enough to answer a gateway.
 //!
 //! A bid of 20.00 or more is filled at 20.00; an order for 6.66 lacks funds; one for 7.77 is never
-//! answered; anything else rests. The replica knows one open order of every account.
+//! answered; anything else rests. The replica knows one open order of every account. A command that
+//! comes again is answered as the first time. [`Faults`] make it lose and forget.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Heartbeat, Query, Ticker};
 use protocol::{
-    AccountId, Action, AssetId, Closed, ClosedReason, Command, Event, FrameHeader, FrameWriter,
-    Lots, MarketId, OpenOrder, OrderId, OrderKind, Outcome, Place, Price, RECORD_BYTES, Refusal,
-    SelfTradePrevention, Sequence, Side, StreamCursor, TimeInForce, Trade, TradeId, TransferId,
-    Units, keys,
+    AccountId, Action, AssetId, BookState, Closed, ClosedReason, Command, Conservation, Event,
+    FinishedOrder, FrameHeader, FrameWriter, Lots, MarketId, OpenOrder, OrderId, OrderKind, Origin,
+    Outcome, Place, Price, RECORD_BYTES, Refusal, SelfTradePrevention, Sequence, Side, StateDigest,
+    StreamCursor, Target, TimeInForce, Trade, TradeId, TransferId, Units, keys,
 };
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
@@ -25,20 +28,84 @@ pub async fn connect(redis: &Server) -> MultiplexedConnection {
     client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
-/// Runs until its task is aborted.
-pub async fn run(redis: &Server, markets: &[&str]) -> Vec<tokio::task::JoinHandle<()>> {
-    let (heart, commands, queries) = tokio::join!(connect(redis), connect(redis), connect(redis));
-    let streams = markets.iter().chain([&keys::ACCOUNTS]).map(|stream| keys::orders(stream));
-    vec![
-        tokio::spawn(beat(heart)),
-        tokio::spawn(decide(commands, streams.collect())),
-        tokio::spawn(answer(queries)),
-    ]
+/// What goes wrong from now on.
+pub struct Faults {
+    /// So many commands are not read, as if the queue had lost them.
+    pub lose_commands: usize,
+    /// So many replies are not sent.
+    pub lose_replies: usize,
+    /// So many commands are called old.
+    pub stale: usize,
+    /// Says only that it recognises a command, not what it decided.
+    pub forgets_frames: bool,
+    pub answers_epoch: bool,
 }
 
-async fn beat(mut redis: MultiplexedConnection) {
+/// What the engine is and knows.
+pub struct State {
+    pub faults: Faults,
+    /// Of the heartbeat.
+    pub life: u32,
+    pub epoch_known: u32,
+    /// Name of each command that was read, in order, copies too.
+    pub read: Vec<Origin>,
+    /// Commands that were decided: once each.
+    pub decided: usize,
+    pub finished: Vec<FinishedOrder>,
+    book_states: HashMap<MarketId, BookState>,
+    frames: HashMap<Origin, (u64, Vec<u8>)>,
+    transfers: Vec<(TransferId, Command, Sequence)>,
+    sequence: u64,
+}
+
+#[derive(Clone)]
+pub struct FakeEngine {
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeEngine {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+/// Runs until its test ends.
+pub async fn run(redis: &Server, markets: &[&str]) -> FakeEngine {
+    let (heart, commands, queries) = tokio::join!(connect(redis), connect(redis), connect(redis));
+    let streams = markets.iter().chain([&keys::ACCOUNTS]).map(|stream| keys::orders(stream));
+    let faults = Faults {
+        lose_commands: 0,
+        lose_replies: 0,
+        stale: 0,
+        forgets_frames: false,
+        answers_epoch: true,
+    };
+    let state = State {
+        faults,
+        life: 7,
+        epoch_known: 41,
+        read: Vec::new(),
+        decided: 0,
+        finished: Vec::new(),
+        book_states: HashMap::from([
+            (MarketId(1), BookState::Open),
+            (MarketId(2), BookState::Open),
+        ]),
+        frames: HashMap::new(),
+        transfers: Vec::new(),
+        sequence: 100,
+    };
+    let engine = FakeEngine { state: Arc::new(Mutex::new(state)) };
+    tokio::spawn(beat(heart, engine.clone()));
+    tokio::spawn(decide(commands, streams.collect(), engine.clone()));
+    tokio::spawn(answer(queries, engine.clone()));
+    engine
+}
+
+async fn beat(mut redis: MultiplexedConnection, engine: FakeEngine) {
     loop {
-        let heartbeat = Heartbeat { epoch: 7, sequence: Sequence(1), time_us: 1 };
+        let epoch = engine.state().life;
+        let heartbeat = Heartbeat { life: epoch.into(), sequence: Sequence(1), time_us: 1 };
         let json = serde_json::to_string(&heartbeat).unwrap();
         let mut set = redis::cmd("SET");
         set.arg(keys::HEARTBEAT).arg(json).arg("PX").arg(keys::HEARTBEAT_EXPIRES_MS);
@@ -47,10 +114,8 @@ async fn beat(mut redis: MultiplexedConnection) {
     }
 }
 
-async fn decide(mut redis: MultiplexedConnection, streams: Vec<String>) {
+async fn decide(mut redis: MultiplexedConnection, streams: Vec<String>, engine: FakeEngine) {
     let mut positions = vec!["0-0".to_owned(); streams.len()];
-    let mut transfers: Vec<(TransferId, Command, Sequence)> = Vec::new();
-    let mut sequence = 100;
     loop {
         let mut read = redis::cmd("XREAD");
         read.arg("BLOCK").arg(0).arg("STREAMS").arg(&streams).arg(&positions);
@@ -66,16 +131,92 @@ async fn decide(mut redis: MultiplexedConnection, streams: Vec<String>) {
                 let mut command = Command::decode(&record).unwrap();
                 command.time_us = CREATED_US;
                 channel = keys::replies(command.origin.gateway);
-                sequence += 1;
-                if let Some((outcome, events)) = decision(&command, sequence, &mut transfers) {
-                    replies.extend(frame(sequence, outcome, &events, &command));
-                }
+                replies.extend(engine.state().take(&command).unwrap_or_default());
             }
             if !replies.is_empty() {
                 let mut publish = redis::cmd("PUBLISH");
                 publish.arg(channel).arg(replies).exec_async(&mut redis).await.unwrap();
             }
         }
+    }
+}
+
+/// Whether one of these is due.
+fn counted_down(count: &mut usize) -> bool {
+    let is_due = 0 < *count;
+    *count = count.saturating_sub(1);
+    is_due
+}
+
+impl State {
+    /// The reply, if there is one.
+    fn take(&mut self, command: &Command) -> Option<Vec<u8>> {
+        self.read.push(command.origin);
+        if counted_down(&mut self.faults.lose_commands) {
+            return None;
+        }
+        self.epoch_known = self.epoch_known.max(command.origin.epoch);
+        self.sequence += 1;
+        let reply = self.decide(command)?;
+        (!counted_down(&mut self.faults.lose_replies)).then_some(reply)
+    }
+
+    fn decide(&mut self, command: &Command) -> Option<Vec<u8>> {
+        if counted_down(&mut self.faults.stale) {
+            return Some(frame(self.sequence, Outcome::Refused(Refusal::Stale), &[], command));
+        }
+        if let Some((first, bytes)) = self.frames.get(&command.origin) {
+            let recognised = Outcome::Recognised { first: Sequence(*first) };
+            return Some(match self.faults.forgets_frames {
+                true => frame(self.sequence, recognised, &[], command),
+                false => bytes.clone(),
+            });
+        }
+        let (outcome, events) = self.decision(command)?;
+        let bytes = frame(self.sequence, outcome, &events, command);
+        self.decided += 1;
+        self.frames.insert(command.origin, (self.sequence, bytes.clone()));
+        Some(bytes)
+    }
+
+    fn decision(&mut self, command: &Command) -> Option<(Outcome, Vec<Event>)> {
+        match command.action {
+            Action::Place(place) if self.state_of(place.market) == BookState::CancelOnly => {
+                Some((Outcome::Refused(Refusal::CancelOnly), Vec::new()))
+            }
+            Action::Place(place) => placed(&place),
+            Action::Cancel { market, account, .. } | Action::CancelAll { market, account } => {
+                Some((Outcome::Cancelled, vec![Event::Closed(closed(market, account))]))
+            }
+            Action::CreateAccount => {
+                let account = AccountId::new(5).unwrap();
+                Some((Outcome::AccountCreated { account }, Vec::new()))
+            }
+            Action::Deposit(transfer) | Action::Withdraw(transfer) => {
+                let before = self.transfers.iter().find(|(id, _, _)| *id == transfer.id);
+                let outcome = match before {
+                    Some((_, first, at)) if first.action == command.action => {
+                        Outcome::Repeated { first: *at }
+                    }
+                    Some(_) => Outcome::Refused(Refusal::TransferConflict),
+                    None => Outcome::Transferred,
+                };
+                self.transfers.push((transfer.id, *command, Sequence(self.sequence)));
+                Some((outcome, Vec::new()))
+            }
+            Action::SetBookState { market, state } => {
+                self.book_states.insert(market, state);
+                Some((Outcome::BookStateSet, Vec::new()))
+            }
+        }
+    }
+
+    pub fn set_book_state(&mut self, market: u16, state: BookState) {
+        self.book_states.insert(MarketId(market), state);
+    }
+
+    fn state_of(&self, market: MarketId) -> BookState {
+        self.book_states.get(&market).copied().unwrap_or_default()
     }
 }
 
@@ -90,41 +231,13 @@ fn frame(sequence: u64, outcome: Outcome, events: &[Event], command: &Command) -
         cursor: StreamCursor::START,
         outcome,
         held: Units::ZERO,
+        digest: StateDigest::default(),
     };
     writer.finish(&header, command).concat()
 }
 
 pub fn order_id(market: MarketId) -> OrderId {
     OrderId::from_parts(market, 3, 1).unwrap()
-}
-
-fn decision(
-    command: &Command,
-    sequence: u64,
-    transfers: &mut Vec<(TransferId, Command, Sequence)>,
-) -> Option<(Outcome, Vec<Event>)> {
-    match command.action {
-        Action::Place(place) => placed(&place),
-        Action::Cancel { market, account, .. } | Action::CancelAll { market, account } => {
-            Some((Outcome::Cancelled, vec![Event::Closed(closed(market, account))]))
-        }
-        Action::CreateAccount => {
-            let account = AccountId::new(5).unwrap();
-            Some((Outcome::AccountCreated { account }, Vec::new()))
-        }
-        Action::Deposit(transfer) | Action::Withdraw(transfer) => {
-            let before = transfers.iter().find(|(id, _, _)| *id == transfer.id);
-            let outcome = match before {
-                Some((_, first, at)) if first.action == command.action => {
-                    Outcome::Repeated { first: *at }
-                }
-                Some(_) => Outcome::Refused(Refusal::TransferConflict),
-                None => Outcome::Transferred,
-            };
-            transfers.push((transfer.id, *command, Sequence(sequence)));
-            Some((outcome, Vec::new()))
-        }
-    }
 }
 
 fn placed(place: &Place) -> Option<(Outcome, Vec<Event>)> {
@@ -193,45 +306,69 @@ fn open(market: MarketId, account: AccountId) -> OpenOrder {
     }
 }
 
-async fn answer(mut redis: MultiplexedConnection) {
+async fn answer(mut redis: MultiplexedConnection, engine: FakeEngine) {
     loop {
         let mut pop = redis::cmd("BRPOP");
         pop.arg(keys::QUERIES).arg(0);
         let (_, json): (String, String) = pop.query_async(&mut redis).await.unwrap();
         let query: Query = serde_json::from_str(&json).unwrap();
-        let body = match query.ask {
-            Ask::Balances { .. } => AnswerBody::Balances(vec![Balance {
-                asset: AssetId(1),
-                available: Units(1_500_000),
-                // Tells what the gateway has seen.
-                locked: Units(query.min_sequence.0),
-            }]),
-            Ask::Order { account, market, .. } => AnswerBody::Order(Some(open(market, account))),
-            Ask::OpenOrders { account, .. } => {
-                AnswerBody::OpenOrders(vec![open(MarketId(1), account)])
-            }
-            Ask::Depth { .. } => AnswerBody::Depth(Depth {
-                bids: vec![(Price::from_ticks(1999).unwrap(), Lots(5))],
-                asks: Vec::new(),
-                update_id: 4,
-                time_us: CREATED_US,
-            }),
-            Ask::Tickers { .. } => AnswerBody::Tickers(vec![Ticker {
-                market: MarketId(1),
-                first: None,
-                last: None,
-                high: None,
-                low: None,
-                lots: 0,
-                quote: 0,
-                trades: 0,
-            }]),
-            Ask::Account { account } => AnswerBody::Account { exists: account.get() <= 5 },
-        };
-        let answer =
-            Answer { id: query.id, epoch: query.epoch, sequence: query.min_sequence, body };
+        let Some(body) = body(&query, &engine.state()) else { continue };
+        let answer = Answer { id: query.id, life: query.life, sequence: query.min_sequence, body };
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(keys::replies(query.gateway)).arg(serde_json::to_string(&answer).unwrap());
         publish.exec_async(&mut redis).await.unwrap();
     }
+}
+
+fn body(query: &Query, state: &State) -> Option<AnswerBody> {
+    Some(match query.ask {
+        Ask::Balances { .. } => AnswerBody::Balances(vec![Balance {
+            asset: AssetId(1),
+            available: Units(1_500_000),
+            // Tells what the gateway has seen.
+            locked: Units(query.min_sequence.0),
+        }]),
+        Ask::Order { account, market, target } => {
+            let open = open(market, account);
+            let is_meant = !matches!(target, Target::Order(order) if order != open.order);
+            AnswerBody::Order(Some(open).filter(|_| is_meant))
+        }
+        Ask::OpenOrders { account, .. } => AnswerBody::OpenOrders(vec![open(MarketId(1), account)]),
+        Ask::Depth { .. } => AnswerBody::Depth(Depth {
+            bids: vec![(Price::from_ticks(1999).unwrap(), Lots(5))],
+            asks: Vec::new(),
+            update_id: 4,
+            time_us: CREATED_US,
+        }),
+        Ask::Tickers { .. } => AnswerBody::Tickers(vec![Ticker {
+            market: MarketId(1),
+            first: None,
+            last: None,
+            high: None,
+            low: None,
+            lots: 0,
+            quote: 0,
+            trades: 0,
+        }]),
+        Ask::Account { account } => AnswerBody::Account { exists: account.get() <= 5 },
+        Ask::FinishedOrders { market, .. } => {
+            let mut finished = state.finished.clone();
+            finished.retain(|order| market.is_none_or(|market| order.market == market));
+            AnswerBody::FinishedOrders(finished)
+        }
+        Ask::BookStates => {
+            AnswerBody::BookStates(state.book_states.iter().map(|(id, it)| (*id, *it)).collect())
+        }
+        Ask::Epoch { .. } if !state.faults.answers_epoch => return None,
+        Ask::Epoch { .. } => AnswerBody::Epoch(state.epoch_known),
+        Ask::Conservation => AnswerBody::Conservation(vec![Conservation {
+            asset: AssetId(1),
+            deposited: 10_000_000,
+            withdrawn: 1_000_000,
+            available: 6_000_000,
+            locked: 2_500_000,
+            fees: 500_000,
+            held: 2_500_000,
+        }]),
+    })
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on says where.
 
+mod administration;
 mod database;
 mod fake_engine;
 mod migrated_postgres;
+mod order_history;
+mod resending;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +20,8 @@ use fake_engine::order_id;
 use io_gateway::app::{App, SharedApp};
 use io_gateway::config::{Args, Config};
 use io_gateway::keys::ApiKey;
+use io_gateway::link::Health;
 use io_gateway::{clock, routes, server};
-use migrated_postgres::MigratedPostgres;
 use protocol::fixture::LISTING_TOML;
 use protocol::{AccountId, MarketId};
 use serde_json::{Value, json};
@@ -34,7 +37,6 @@ url = "redis://127.0.0.1:1/"
 [database]
 url = "postgres://nobody@127.0.0.1:1/nothing"
 [gateway]
-reply_timeout_ms = 400
 database_timeout_ms = 200
 "#;
 
@@ -53,9 +55,14 @@ impl Stand {
     }
 
     async fn start_with(redis_url: &str, database_url: &str) -> Stand {
+        Stand::start_set(redis_url, database_url, "reply_timeout_ms = 400\n").await
+    }
+
+    /// With settings of its own.
+    async fn start_set(redis_url: &str, database_url: &str, settings: &str) -> Stand {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("exchange.toml"), [CONFIG, LISTING_TOML].concat())
-            .unwrap();
+        let config = [CONFIG, settings, LISTING_TOML].concat();
+        std::fs::write(folder.path().join("exchange.toml"), config).unwrap();
         std::fs::write(folder.path().join("index.html"), "<p>the client").unwrap();
         let file = folder.path().join("exchange.toml");
         let listen = "127.0.0.1:0";
@@ -65,15 +72,12 @@ impl Stand {
         config.database_url = database_url.to_owned();
         config.ws_url = Some("ws://127.0.0.1:9/".to_owned());
         config.admin_token = Some("a-token-for-the-tests".to_owned());
-        let app = App::new(&config, 42).unwrap();
+        let app = App::new(&config).unwrap();
         let secret = SigningKey::from_bytes(&[7; 32]);
         let verifying = secret.verifying_key();
         let account = AccountId::new(7).unwrap();
         app.keys.insert(verifying.to_bytes(), ApiKey { account, verifying });
-        let link = Arc::clone(&app.link);
-        tokio::spawn(async move { link.hear_replies().await });
-        let link = Arc::clone(&app.link);
-        tokio::spawn(async move { link.watch_engine(|_| ()).await });
+        app.link.start(|_| ());
         let listener = server::listen(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = routes::router(Arc::clone(&app), Some(folder.path()));
@@ -88,11 +92,11 @@ impl Stand {
 
     async fn ready(redis: &Server) -> Stand {
         let stand = Stand::start(&redis.url).await;
-        stand.eventually(|health| health.redis && health.engine).await;
+        stand.eventually(Health::is_whole).await;
         stand
     }
 
-    async fn eventually(&self, holds: impl Fn(io_gateway::link::Health) -> bool) {
+    async fn eventually(&self, holds: impl Fn(Health) -> bool) {
         for _ in 0..500 {
             if holds(self.app.link.health()) {
                 return;
@@ -305,7 +309,7 @@ async fn without_engine_or_redis_orders_are_turned_away_at_once_and_later_taken_
     assert_eq!(queued, 0, "nothing is queued that nobody would answer");
 
     let _engine = fake_engine::run(&redis, &["SOL_USDC"]).await;
-    stand.eventually(|health| health.engine).await;
+    stand.eventually(Health::is_whole).await;
     assert_eq!(stand.place("19", "1").await.0, 200);
     let (_, depth) = stand.json("GET", "/api/v1/depth?symbol=SOL_USDC", "", "").await;
     assert_eq!(depth["bids"], json!([["19.99", "0.05"]]));
@@ -316,59 +320,6 @@ async fn without_engine_or_redis_orders_are_turned_away_at_once_and_later_taken_
     stand.eventually(|health| !health.redis).await;
     let (status, error) = stand.place("19", "1").await;
     assert_eq!((status, &error["code"]), (503, &json!("MAINTENANCE")));
-}
-
-#[tokio::test]
-async fn an_administrator_opens_accounts_funds_them_and_leaves_a_trace() {
-    let redis = Server::redis("gateway").unwrap();
-    let postgres = MigratedPostgres::start().await;
-    let _engine = fake_engine::run(&redis, &["SOL_USDC"]).await;
-    let stand = Stand::start_with(&redis.url, postgres.url()).await;
-    stand.eventually(|health| health.engine).await;
-    let token = "Authorization: Bearer a-token-for-the-tests\r\n";
-    let post = async |path: &str, body: &str| {
-        stand.json("POST", &format!("/admin/v1/accounts{path}"), token, body).await
-    };
-
-    assert_eq!(post("", r#"{"label":"alice"}"#).await.1["id"], "5");
-    let key = r#"{"publicKey":"A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="}"#;
-    assert_eq!(post("/5/keys", key).await.0, 200);
-    assert_eq!(post("/6/keys", key).await.1["code"], "RESOURCE_NOT_FOUND");
-    assert_eq!(post("/4/keys", key).await.0, 409);
-    assert_eq!(stand.app.keys.len(), 2);
-
-    let deposit = r#"{"asset":"USDC","quantity":"1000.5","transferId":"first"}"#;
-    let (status, first) = post("/5/deposits", deposit).await;
-    assert_eq!((status, &first["quantity"]), (200, &json!("1000.5")), "{first}");
-    assert_eq!(post("/5/deposits", deposit).await, (200, first), "a repetition answers the same");
-    for (path, body, expected) in [
-        ("/5/deposits", r#"{"asset":"USDC","quantity":"1","transferId":"first"}"#, 409),
-        ("/5/withdrawals", r#"{"asset":"USDC","quantity":"1000.5","transferId":"first"}"#, 409),
-        ("/5/withdrawals", r#"{"asset":"USDC","quantity":"1","transferId":"second"}"#, 200),
-        ("/5/deposits", r#"{"asset":"EUR","quantity":"1","transferId":"x"}"#, 400),
-        ("/5/deposits", r#"{"asset":"USDC","quantity":"0.0000001","transferId":"x"}"#, 400),
-        ("/5/deposits", r#"{"asset":"USDC","quantity":"1","transferId":""}"#, 400),
-        ("/0/deposits", r#"{"asset":"USDC","quantity":"1","transferId":"x"}"#, 400),
-        ("/x/deposits", deposit, 400),
-        ("/5/deposits", "[]", 400),
-    ] {
-        let (status, answer) = post(path, body).await;
-        assert_eq!(status, expected, "{path} {body}: {answer}");
-    }
-    let (_, capital) = stand.json("GET", "/admin/v1/accounts/5/capital", token, "").await;
-    assert_eq!(capital["USDC"]["available"], "1.5");
-    let (_, orders) = stand.json("GET", "/admin/v1/accounts/5/orders", token, "").await;
-    assert_eq!(orders[0]["symbol"], "SOL_USDC");
-    assert_eq!(stand.json("POST", "/admin/v1/accounts", "", "{}").await.0, 401);
-
-    let traces: Vec<(String, i16)> =
-        sqlx::query_as("SELECT path, status FROM admin_audit ORDER BY id")
-            .fetch_all(&postgres.pool)
-            .await
-            .unwrap();
-    assert_eq!(traces.len(), 17, "every call but the one without the token");
-    assert_eq!(traces[0], ("/admin/v1/accounts".to_owned(), 200));
-    assert_eq!(traces[2], ("/admin/v1/accounts/6/keys".to_owned(), 404));
 }
 
 #[tokio::test]

@@ -6,13 +6,14 @@ use protocol::fixture::catalog;
 use protocol::query::Balance;
 use protocol::{
     AssetId, Closed, ClosedReason, Command, Event, FrameHeader, FrameWriter, Lots, OpenOrder,
-    OrderId, Origin, Price, Side, StreamCursor, Trade, TradeId, Units,
+    OrderId, Origin, Price, Side, StateDigest, StreamCursor, Trade, TradeId, Units,
 };
 
 const MARKET: MarketId = MarketId(1);
 const USDC: AssetId = AssetId(1);
 const SOL: AssetId = AssetId(2);
 const RICH: u64 = 1 << 50;
+const LIFE: u64 = 0x1234_5678_9abc_def0;
 
 struct World {
     maker: Maker,
@@ -27,27 +28,43 @@ fn account(id: u32) -> AccountId {
     AccountId::new(id).unwrap()
 }
 
-fn heartbeat(epoch: u32) -> Option<Heartbeat> {
-    Some(Heartbeat { epoch, sequence: Sequence(0), time_us: 0 })
+fn heartbeat(life: u64) -> Option<Heartbeat> {
+    Some(Heartbeat { life, sequence: Sequence(0), time_us: 0 })
 }
 
 impl World {
     fn new(taker_percent: u32) -> World {
         let raw = crate::config::RawConfig { taker_percent, ..raw() };
-        let maker = Maker::new(Config::check(&raw, &catalog()).unwrap(), 5, 7);
+        let maker = Maker::new(Config::check(&raw, &catalog()).unwrap(), LIFE, 7);
         World { maker, now_us: 1_000_000, sequence: 0, slots: 0, resting: Vec::new() }
     }
 
     /// Past the clearing, with funds.
     fn quoting(taker_percent: u32) -> World {
         let mut world = World::new(taker_percent);
-        world.maker.hear_heartbeat(heartbeat(1));
+        world.begin_life(1);
         for command in world.act() {
             world.reply(&command, Outcome::Cancelled, &[]);
         }
         world.fund(1, RICH, RICH);
         world.fund(2, RICH, RICH);
         world
+    }
+
+    /// The engine begins a life and says that it knows of `epoch` 4; 5 is taken.
+    fn begin_life(&mut self, engine: u32) {
+        self.maker.hear_heartbeat(heartbeat(engine.into()));
+        self.take_epoch(4);
+    }
+
+    fn take_epoch(&mut self, known: u32) {
+        let queries = self.maker.ask(self.now_us);
+        let asked = queries.iter().find(|query| matches!(query.ask, Ask::Epoch { .. }));
+        let (id, sequence) = (asked.unwrap().id, Sequence(self.sequence));
+        let body = AnswerBody::Epoch(known);
+        self.maker.hear_answer(&Answer { id, life: LIFE, sequence, body });
+        let above = self.maker.epoch_wanted().unwrap();
+        self.maker.take_epoch(above + 1);
     }
 
     fn act(&mut self) -> Vec<Command> {
@@ -66,6 +83,7 @@ impl World {
             cursor: StreamCursor::START,
             outcome,
             held: Units::ZERO,
+            digest: StateDigest::default(),
         };
         let command = Command { time_us: self.now_us, ..*command };
         let bytes = writer.finish(&header, &command).concat();
@@ -103,7 +121,7 @@ impl World {
         });
         let id = asked.unwrap().id;
         let sequence = Sequence(self.sequence);
-        self.maker.hear_answer(&Answer { id, epoch: 5, sequence, body });
+        self.maker.hear_answer(&Answer { id, life: LIFE, sequence, body });
     }
 
     fn fund(&mut self, of: u32, usdc: u64, sol: u64) {
@@ -179,6 +197,8 @@ fn nothing_is_placed_before_leftovers_are_cancelled_and_funds_known() {
     let mut world = World::new(0);
     assert!(world.act().is_empty(), "the engine is not there yet");
     world.maker.hear_heartbeat(heartbeat(1));
+    assert!(world.act().is_empty(), "no epoch is taken yet");
+    world.take_epoch(0);
     let clearing = world.act();
     let all = |command: &Command| matches!(command.action, Action::CancelAll { .. });
     assert!(clearing.len() == 2 && clearing.iter().all(all));
@@ -245,7 +265,10 @@ fn a_pause_of_the_engine_is_not_caught_up_with() {
     assert!(world.act().is_empty());
     assert!(world.maker.ask(world.now_us).is_empty());
     world.maker.hear_heartbeat(heartbeat(2));
+    assert!(world.act().is_empty(), "this engine may know other commands under our epoch");
+    world.take_epoch(9);
     let commands = world.act();
+    assert!(commands.iter().all(|command| command.origin.epoch == 10));
     assert!((1..=11).contains(&commands.len()), "{}", commands.len());
 }
 
@@ -444,4 +467,33 @@ fn broken_replies_are_an_error_and_no_panic() {
     assert!(world.maker.hear_replies(b"nonsense").is_err());
     assert!(world.maker.hear_replies(&[0x7F; 64]).is_err());
     assert!(world.maker.hear_replies(&[]).is_ok());
+}
+
+#[test]
+fn a_command_old_to_the_engine_makes_it_take_another_epoch() {
+    let mut world = World::quoting(0);
+    world.maker.drain();
+    let commands = world.act();
+    for command in &commands {
+        world.reply(command, Outcome::Refused(Refusal::Stale), &[]);
+    }
+    assert!(!world.maker.is_done(), "what was not executed is not cleared");
+    world.now_us += 2_000_000;
+    assert!(world.act().is_empty());
+    world.take_epoch(30);
+    let again = world.act();
+    assert!(again.iter().all(|command| command.origin.epoch == 31 && 2 < command.origin.sequence));
+    for command in &again {
+        world.reply(command, Outcome::Recognised { first: Sequence(1) }, &[]);
+    }
+    assert!(world.maker.is_done(), "carried out before");
+}
+
+#[test]
+fn a_new_connection_is_not_trusted_to_remember_the_epoch() {
+    let mut world = World::quoting(0);
+    world.maker.connection_lost();
+    assert!(world.act().is_empty());
+    world.take_epoch(4);
+    assert!(world.act().iter().all(|command| command.origin.epoch == 6));
 }

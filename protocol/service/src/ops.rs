@@ -21,8 +21,8 @@ pub enum OpsError {
     Thread(#[source] std::io::Error),
 }
 
-/// Something that must hold for the process to be ready.
-#[derive(Clone, Debug)]
+/// Something that must hold for the process to be ready. The default is none of an endpoint's.
+#[derive(Clone, Debug, Default)]
 pub struct Condition(Arc<AtomicBool>);
 
 impl Condition {

@@ -95,6 +95,21 @@ impl Slab {
         }
     }
 
+    /// Lets the next order have this slot, if it is free. Which free slot comes next depends on the
+    /// past of the process; for doing again what an earlier one did. Walks the free slots.
+    pub fn prefer(&mut self, slot: u32) {
+        let (mut before, mut at) = (NIL, self.free);
+        while at != slot && at != NIL {
+            (before, at) = (at, self.orders[at as usize].next);
+        }
+        if at == NIL || before == NIL {
+            return;
+        }
+        self.orders[before as usize].next = self.orders[slot as usize].next;
+        self.orders[slot as usize].next = self.free;
+        self.free = slot;
+    }
+
     /// Puts an order whose id was given out in an earlier life into its slot.
     pub fn occupy(&mut self, id: OrderId) -> bool {
         let Some(order) = self.orders.get_mut(id.slot() as usize) else { return false };

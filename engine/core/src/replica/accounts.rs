@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use protocol::{AccountId, AssetId, Sequence, Transfer, TransferId, Units};
 
 use super::error::Inconsistency;
+use crate::digest::StateSum;
+use crate::recognition::Recognition;
 use crate::state::{AccountsState, Direction, TransferRecord};
 
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Accounts {
     /// Where in `transfers`.
     by_id: BTreeMap<u128, usize>,
     flows: BTreeMap<AssetId, Flow>,
+    pub(super) recognition: Recognition,
+    pub(super) sum: StateSum,
 }
 
 /// All deposits and all withdrawals of one asset, in units.
@@ -43,8 +47,26 @@ impl Accounts {
         account.get() <= self.count
     }
 
+    /// As they were carried out.
+    pub fn transfers(&self) -> &[TransferRecord] {
+        &self.transfers
+    }
+
     pub fn flow(&self, asset: AssetId) -> Flow {
         self.flows.get(&asset).copied().unwrap_or_default()
+    }
+
+    /// Goes on with this many accounts and what the stream had come to.
+    pub(super) fn restore(&mut self, count: u32, sum: StateSum) {
+        (self.count, self.sum) = (count, sum);
+    }
+
+    pub(super) fn restore_transfer(&mut self, done: &TransferRecord) -> Result<(), Inconsistency> {
+        let TransferRecord { id, sequence, direction, account, asset, units } = *done;
+        let sum = self.sum;
+        self.transfer(sequence, direction, &Transfer { account, asset, units, id })?;
+        self.sum = sum;
+        Ok(())
     }
 
     pub(super) fn create(&mut self, account: AccountId) -> Result<(), Inconsistency> {
@@ -53,6 +75,7 @@ impl Accounts {
             return Err(Inconsistency::AccountNumber { expected, found: account });
         }
         self.count = expected;
+        self.sum.accounts(1);
         Ok(())
     }
 
@@ -76,7 +99,9 @@ impl Accounts {
         if self.by_id.insert(id.0, self.transfers.len()).is_some() {
             return Err(Inconsistency::TransferTwice(id));
         }
-        self.transfers.push(TransferRecord { id, sequence, direction, account, asset, units });
+        let record = TransferRecord { id, sequence, direction, account, asset, units };
+        self.sum.transfer(&record);
+        self.transfers.push(record);
         Ok(())
     }
 
@@ -93,6 +118,8 @@ impl Accounts {
             transfers: self.transfers.clone(),
             supply: self.flows.iter().filter_map(supply).collect(),
             previous,
+            senders: self.recognition.state(),
+            sum: self.sum,
         }
     }
 }

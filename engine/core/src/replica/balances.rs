@@ -22,6 +22,14 @@ pub struct Balances {
     columns: usize,
     /// By [`AssetId::index`].
     fees: Vec<u64>,
+    totals: Vec<Total>,
+}
+
+/// Of all accounts, in one asset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Total {
+    pub available: u128,
+    pub locked: u128,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,11 +42,45 @@ struct Cell {
 
 impl Balances {
     pub(super) fn new(columns: usize) -> Self {
-        Balances { cells: Vec::new(), columns, fees: vec![0; columns] }
+        Balances {
+            cells: Vec::new(),
+            columns,
+            fees: vec![0; columns],
+            totals: vec![Total::default(); columns],
+        }
     }
 
     pub(super) fn add_account(&mut self) {
         self.cells.resize(self.cells.len() + self.columns, Cell::default());
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        account: AccountId,
+        asset: AssetId,
+        available: Units,
+    ) -> Result<(), Inconsistency> {
+        let available = i128::from(available.0);
+        self.apply(&BalanceChange { holder: Holder::Account(account), asset, available, locked: 0 })
+    }
+
+    pub(super) fn restore_locked(
+        &mut self,
+        account: AccountId,
+        asset: AssetId,
+        locked: Units,
+    ) -> Result<(), Inconsistency> {
+        let locked = i128::from(locked.0);
+        self.apply(&BalanceChange { holder: Holder::Account(account), asset, available: 0, locked })
+    }
+
+    pub(super) fn restore_fees(
+        &mut self,
+        asset: AssetId,
+        units: Units,
+    ) -> Result<(), Inconsistency> {
+        let available = i128::from(units.0);
+        self.apply(&BalanceChange { holder: Holder::Fees, asset, available, locked: 0 })
     }
 
     #[inline]
@@ -58,6 +100,9 @@ impl Balances {
                     moved(cell.available, change.available).ok_or_else(out_of_range)?;
                 cell.locked = moved(cell.locked, change.locked).ok_or_else(out_of_range)?;
                 cell.is_used = true;
+                let total = &mut self.totals[asset.index()];
+                total.available = total.available.wrapping_add_signed(change.available);
+                total.locked = total.locked.wrapping_add_signed(change.locked);
             }
         }
         Ok(())
@@ -83,6 +128,23 @@ impl Balances {
             available: Units(cell.available),
             locked: Units(cell.locked),
         })
+    }
+
+    /// As counted step by step.
+    pub fn total(&self, asset: AssetId) -> Total {
+        self.totals.get(asset.index()).copied().unwrap_or_default()
+    }
+
+    /// As counted anew, balance by balance.
+    pub fn recount(&self) -> Vec<Total> {
+        let mut totals = vec![Total::default(); self.columns];
+        for row in self.cells.chunks_exact(self.columns.max(1)) {
+            for (cell, total) in row.iter().zip(&mut totals) {
+                total.available += u128::from(cell.available);
+                total.locked += u128::from(cell.locked);
+            }
+        }
+        totals
     }
 
     /// Collected so far; zero for an asset that is not listed.

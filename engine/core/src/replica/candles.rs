@@ -1,9 +1,10 @@
 //! The current candle of every interval of one market.
 
 use protocol::{Interval, Lots, Price};
+use serde::{Deserialize, Serialize};
 
 /// Trades of one interval of time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Candle {
     /// Seconds since the epoch.
     pub start_s: i64,
@@ -20,7 +21,7 @@ pub struct Candle {
 /// The latest candle of each interval that had a trade, in the order of [`Interval::ALL`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Candles {
-    latest: [Option<Candle>; Interval::ALL.len()],
+    pub(super) latest: [Option<Candle>; Interval::ALL.len()],
 }
 
 impl Candles {

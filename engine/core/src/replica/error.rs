@@ -1,7 +1,7 @@
 //! Why a frame cannot follow what was applied before it.
 
 use protocol::effects::EffectsError;
-use protocol::{AccountId, AssetId, MarketId, OrderId, Sequence, TradeId, TransferId};
+use protocol::{AccountId, AssetId, MarketId, OrderId, Sequence, StateDigest, TradeId, TransferId};
 
 /// The frame named contradicts the state before it: journal, engine or replica is wrong. The
 /// replica may have taken part of the frame and is of no use any more.
@@ -24,6 +24,14 @@ pub enum Inconsistency {
     Previous { expected: Option<Sequence>, found: Option<Sequence> },
     #[error("its outcome is none of its command's")]
     Outcome,
+    #[error("it says the command came before, or is new, and it is otherwise")]
+    Recognition,
+    #[error("after it the engine's state came to {found}, the replica's to {expected}")]
+    Digest { expected: StateDigest, found: StateDigest },
+    #[error("an order was taken by a market that takes cancels only")]
+    BookState,
+    #[error("what orders hold overflows or falls below zero")]
+    HeldByOrders,
     #[error("market {0} is not listed")]
     UnknownMarket(MarketId),
     #[error("account {0} does not exist")]

@@ -1,31 +1,76 @@
 //! One market as its frames tell it: resting orders, levels, last trade, figures and candles.
 
 use protocol::{
-    AccountId, Closed, ClosedReason, Event, Frame, Interval, Lots, MarketSpec, OpenOrder, OrderId,
-    OrderKind, Outcome, Place, Price, Side, Target, TimeInForce, Trade, Units,
+    AccountId, BookState, Closed, ClosedReason, Event, Frame, Interval, Lots, MarketSpec,
+    OpenOrder, OrderId, OrderKind, Outcome, Place, Price, Sequence, Side, Target, TimeInForce,
+    Trade, Units,
 };
 
 use super::StreamPosition;
 use super::applied::{Applied, BothBest};
 use super::candles::{Candle, Candles};
 use super::error::Inconsistency;
+use super::finished::FinishedOrders;
 use super::levels::Levels;
 use super::orders::Orders;
 use super::statistics::{Statistics, WindowFigures};
+use crate::digest::StateSum;
+use crate::recognition::Recognition;
 use crate::state::MarketState;
 
 #[derive(Clone, Debug)]
 pub struct MarketReplica {
     spec: MarketSpec,
     pub(super) stream: StreamPosition,
-    orders: Orders,
+    pub(super) orders: Orders,
     levels: Levels,
     best: BothBest,
-    last_trade: u64,
-    update_id: u64,
-    update_time_us: u64,
-    statistics: Statistics,
-    candles: Candles,
+    pub(super) last_trade: u64,
+    pub(super) update_id: u64,
+    pub(super) update_time_us: u64,
+    pub(super) statistics: Statistics,
+    pub(super) candles: Candles,
+    pub(super) finished: FinishedOrders,
+    pub(super) book_state: BookState,
+    pub(super) recognition: Recognition,
+    pub(super) sum: StateSum,
+    held: HeldByOrders,
+}
+
+/// What the resting orders hold, in units of what each side pays with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HeldByOrders {
+    pub bids: u128,
+    pub asks: u128,
+}
+
+impl HeldByOrders {
+    fn add(&mut self, spec: &MarketSpec, order: &OpenOrder) -> Result<(), Inconsistency> {
+        let held = spec.hold(order.side, order.price, order.lots_left);
+        let held = held.ok_or(Inconsistency::HeldByOrders)?;
+        *self.side(order.side) += u128::from(held.0);
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        spec: &MarketSpec,
+        side: Side,
+        price: Price,
+        lots: Lots,
+    ) -> Result<(), Inconsistency> {
+        let held = spec.hold(side, price, lots).ok_or(Inconsistency::HeldByOrders)?;
+        let sum = self.side(side);
+        *sum = sum.checked_sub(u128::from(held.0)).ok_or(Inconsistency::HeldByOrders)?;
+        Ok(())
+    }
+
+    fn side(&mut self, side: Side) -> &mut u128 {
+        match side {
+            Side::Bid => &mut self.bids,
+            Side::Ask => &mut self.asks,
+        }
+    }
 }
 
 /// What the trades of one frame come to, for its taker.
@@ -38,9 +83,9 @@ struct Taken {
 impl MarketReplica {
     pub(super) fn new(spec: MarketSpec) -> Self {
         MarketReplica {
+            orders: Orders::new(spec.id),
             spec,
             stream: StreamPosition::default(),
-            orders: Orders::default(),
             levels: Levels::default(),
             best: BothBest::default(),
             last_trade: 0,
@@ -48,6 +93,11 @@ impl MarketReplica {
             update_time_us: 0,
             statistics: Statistics::default(),
             candles: Candles::default(),
+            finished: FinishedOrders::default(),
+            book_state: BookState::default(),
+            recognition: Recognition::default(),
+            sum: StateSum::default(),
+            held: HeldByOrders::default(),
         }
     }
 
@@ -57,6 +107,23 @@ impl MarketReplica {
 
     pub fn orders(&self) -> &Orders {
         &self.orders
+    }
+
+    pub fn finished(&self) -> &FinishedOrders {
+        &self.finished
+    }
+
+    pub fn book_state(&self) -> BookState {
+        self.book_state
+    }
+
+    /// Id of the last trade; 0 before the first.
+    pub fn last_trade(&self) -> u64 {
+        self.last_trade
+    }
+
+    pub fn held(&self) -> HeldByOrders {
+        self.held
     }
 
     pub fn levels(&self) -> &Levels {
@@ -97,7 +164,27 @@ impl MarketReplica {
             generations: self.orders.generations(),
             last_trade: self.last_trade,
             previous: self.stream.previous,
+            book_state: self.book_state,
+            senders: self.recognition.state(),
+            sum: self.sum,
         }
+    }
+
+    /// An order rests again as it did; the levels are worked out when all are there. What it holds.
+    pub(super) fn restore_order(
+        &mut self,
+        since: Sequence,
+        order: OpenOrder,
+    ) -> Result<Units, Inconsistency> {
+        if order.market != self.spec.id || !self.orders.fits(order.order) {
+            return Err(Inconsistency::UnknownOrder(order.order));
+        }
+        self.held.add(&self.spec, &order)?;
+        self.levels.add(order.side, order.price, order.lots_left)?;
+        self.best = self.levels.best();
+        self.orders.rest(order, since);
+        let held = self.spec.hold(order.side, order.price, order.lots_left);
+        held.ok_or(Inconsistency::HeldByOrders)
     }
 
     pub(super) fn place(
@@ -115,12 +202,15 @@ impl MarketReplica {
         if order.market() != self.spec.id {
             return Err(Inconsistency::ForeignOrder(order));
         }
+        if self.book_state == BookState::CancelOnly {
+            return Err(Inconsistency::BookState);
+        }
         applied.best_before = self.best;
         let mut taken = Taken::default();
         for event in frame.events() {
             match event {
                 Event::Trade(trade) => {
-                    let quote = self.trade(place, &trade, frame.command.time_us, applied)?;
+                    let quote = self.trade(frame, place, &trade, applied)?;
                     let amount = Inconsistency::Amount(order);
                     taken.lots = taken.lots.checked_add(trade.lots).ok_or(amount)?;
                     taken.quote = taken.quote.checked_add(quote).ok_or(amount)?;
@@ -130,17 +220,24 @@ impl MarketReplica {
                     if closed.reason != ClosedReason::SelfTradePrevention || !is_own {
                         return Err(Inconsistency::ClosedUnasked(closed.order));
                     }
-                    self.close(&closed, applied)?;
+                    self.close(frame, &closed, applied)?;
                 }
             }
         }
         // After the events: a maker that left may have made room for this order's own slot.
         self.orders.give_out(order)?;
+        self.sum.generation(order);
         check_amounts(place, taken, lots_left, frame.header.outcome)
             .then_some(())
             .ok_or(Inconsistency::Amount(order))?;
-        if let Outcome::Rested { .. } = frame.header.outcome {
-            self.rest(frame, place, order, lots_left, taken, applied)?;
+        let executed = (taken.lots, taken.quote);
+        match frame.header.outcome {
+            Outcome::Rested { .. } => self.rest(frame, place, order, lots_left, taken, applied)?,
+            Outcome::Expired { reason, .. } => {
+                let left = (lots_left, Some(reason));
+                self.finished.done_at_once(frame, place, order, executed, left);
+            }
+            _ => self.finished.done_at_once(frame, place, order, executed, (Lots::ZERO, None)),
         }
         self.finish(applied);
         Ok(())
@@ -170,7 +267,7 @@ impl MarketReplica {
             if !is_asked || !is_by_request || closed.account != account {
                 return Err(Inconsistency::ClosedUnasked(closed.order));
             }
-            self.close(&closed, applied)?;
+            self.close(frame, &closed, applied)?;
             count += 1;
         }
         if target.is_some() && count != 1 {
@@ -180,12 +277,25 @@ impl MarketReplica {
         Ok(())
     }
 
+    pub(super) fn set_book_state(
+        &mut self,
+        frame: &Frame<'_>,
+        state: BookState,
+    ) -> Result<(), Inconsistency> {
+        if frame.header.outcome != Outcome::BookStateSet {
+            return Err(Inconsistency::Outcome);
+        }
+        self.sum.book_state(self.book_state, state);
+        self.book_state = state;
+        Ok(())
+    }
+
     /// The quote units that changed hands.
     fn trade(
         &mut self,
+        frame: &Frame<'_>,
         place: &Place,
         trade: &Trade,
-        time_us: u64,
         applied: &mut Applied,
     ) -> Result<Units, Inconsistency> {
         if Some(trade.id.0) != self.last_trade.checked_add(1) {
@@ -218,11 +328,20 @@ impl MarketReplica {
         if maker_gets < trade.maker_fee || taker_gets < trade.taker_fee {
             return Err(Inconsistency::Fee(trade.id));
         }
+        let before = *maker;
         maker.lots_left = trade.maker_lots_left;
         maker.executed_quote = maker.executed_quote.checked_add(quote).ok_or(amount)?;
         if maker.lots_left.is_zero() {
+            let filled = *maker;
+            self.finished.left(frame, &filled, None);
+            self.sum.leave(&before);
             self.orders.remove(trade.maker_order);
+        } else {
+            self.sum.execute(trade.maker_order, trade.lots, quote);
         }
+        self.held.take(&self.spec, maker_side, trade.price, trade.lots)?;
+        self.sum.trades(1);
+        let time_us = frame.command.time_us;
         applied.touch(self.levels.take(maker_side, trade.price, trade.lots)?);
         self.last_trade = trade.id.0;
         self.statistics.trade(time_us, trade.price, trade.lots, quote);
@@ -231,7 +350,12 @@ impl MarketReplica {
         Ok(quote)
     }
 
-    fn close(&mut self, closed: &Closed, applied: &mut Applied) -> Result<(), Inconsistency> {
+    fn close(
+        &mut self,
+        frame: &Frame<'_>,
+        closed: &Closed,
+        applied: &mut Applied,
+    ) -> Result<(), Inconsistency> {
         let order = self.orders.remove(closed.order);
         let order = order.ok_or(Inconsistency::UnknownOrder(closed.order))?;
         let told = OpenOrder {
@@ -252,6 +376,9 @@ impl MarketReplica {
         if told != order {
             return Err(Inconsistency::ClosedOtherwise(closed.order));
         }
+        self.held.take(&self.spec, order.side, order.price, order.lots_left)?;
+        self.sum.leave(&order);
+        self.finished.left(frame, &order, Some(closed.reason));
         applied.touch(self.levels.take(order.side, order.price, order.lots_left)?);
         Ok(())
     }
@@ -286,6 +413,8 @@ impl MarketReplica {
             executed_quote: taken.quote,
             created_us: frame.command.time_us,
         };
+        self.held.add(&self.spec, &rested)?;
+        self.sum.rest(&rested);
         self.orders.rest(rested, frame.header.sequence);
         applied.touch(self.levels.add(place.side, price, lots_left)?);
         let best = self.levels.best();
@@ -321,6 +450,11 @@ impl MarketReplica {
             assert!(summed.eq(kept), "Invariant: a level is the sum of its orders");
         }
         assert_eq!(self.best, self.levels.best(), "Invariant: the best prices are known");
+        let mut held = HeldByOrders::default();
+        for order in self.orders.iter() {
+            assert_eq!(held.add(&self.spec, order), Ok(()), "Invariant: holds can be counted");
+        }
+        assert_eq!(self.held, held, "Invariant: what orders hold is known");
         if let (Some((bid, _)), Some((ask, _))) = (self.best.bid, self.best.ask) {
             assert!(bid < ask, "Invariant: a book at rest is not crossed");
         }

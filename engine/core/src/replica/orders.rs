@@ -1,11 +1,12 @@
 //! The resting orders of one market, in the slots their ids name, each on its account's list.
 
-use protocol::{AccountId, ClientId, OpenOrder, OrderId, Sequence};
+use protocol::{AccountId, ClientId, MarketId, OpenOrder, OrderId, Sequence};
 
 use super::error::Inconsistency;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Orders {
+    market: MarketId,
     slots: Vec<Slot>,
     /// Newest resting order of each account, by [`AccountId::index`].
     newest: Vec<Option<u32>>,
@@ -30,6 +31,10 @@ struct Resting {
 }
 
 impl Orders {
+    pub(super) fn new(market: MarketId) -> Self {
+        Orders { market, slots: Vec::new(), newest: Vec::new(), resting: 0 }
+    }
+
     /// Takes note that `order` was given out.
     pub(super) fn give_out(&mut self, order: OrderId) -> Result<(), Inconsistency> {
         let at = order.slot() as usize;
@@ -120,14 +125,37 @@ impl Orders {
 
     /// All resting orders as they came to rest, hence each price in its time priority.
     pub fn by_priority(&self) -> Vec<OpenOrder> {
+        self.by_arrival().into_iter().map(|(_, order)| order).collect()
+    }
+
+    /// As [`Orders::by_priority`], each with the frame it came to rest by.
+    pub(super) fn by_arrival(&self) -> Vec<(Sequence, OpenOrder)> {
         let resting = self.slots.iter().filter_map(|slot| slot.resting.as_ref());
         let mut orders: Vec<_> = resting.map(|resting| (resting.since, resting.order)).collect();
         orders.sort_unstable_by_key(|(since, _)| *since);
-        orders.into_iter().map(|(_, order)| order).collect()
+        orders
+    }
+
+    /// Of the slots behind those known so far.
+    pub(super) fn restore_generations(&mut self, generations: &[u32]) {
+        let slot = |generation: &u32| Slot { generation: *generation, resting: None };
+        self.slots.extend(generations.iter().map(slot));
+    }
+
+    /// Whether `order` can be what rests in its slot, where nothing rests yet.
+    pub(super) fn fits(&self, order: OrderId) -> bool {
+        let slot = self.slots.get(order.slot() as usize);
+        slot.is_some_and(|slot| slot.resting.is_none() && slot.generation == order.generation())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &OpenOrder> + '_ {
         self.slots.iter().filter_map(|slot| slot.resting.as_ref()).map(|resting| &resting.order)
+    }
+
+    /// The last order that each slot was given out to.
+    pub fn last_given(&self) -> impl Iterator<Item = OrderId> + '_ {
+        let id = |(slot, it): (u32, &Slot)| OrderId::from_parts(self.market, slot, it.generation);
+        (0..).zip(&self.slots).filter_map(id)
     }
 
     pub fn generations(&self) -> Vec<u32> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use protocol::{Lots, Price, Units};
+use serde::{Deserialize, Serialize};
 
 const MINUTE_US: u64 = 60_000_000;
 pub const DAY_MINUTES: u64 = 24 * 60;
@@ -24,11 +25,11 @@ pub struct WindowFigures {
 /// At most a week of minutes, those with trades only.
 #[derive(Clone, Debug, Default)]
 pub struct Statistics {
-    buckets: VecDeque<Bucket>,
+    pub(super) buckets: VecDeque<Bucket>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Bucket {
     /// Since the epoch.
     minute: u64,
     first: Price,

@@ -2,14 +2,14 @@
 
 use protocol::fixture::{BASE, MARKET, QUOTE, price, round_catalog};
 use protocol::{
-    AccountId, Action, AssetId, Closed, ClosedReason, Command, Event, Frame, FrameHeader,
-    FrameWriter, GatewayId, Interval, Lots, MarketId, OrderId, OrderKind, Origin, Outcome, Place,
-    Refusal, SelfTradePrevention, Sequence, Side, StreamCursor, Target, TimeInForce, Trade,
-    TradeId, Transfer, TransferId, Units,
+    AccountId, Action, AssetId, BookState, Closed, ClosedReason, Command, Event, Frame,
+    FrameHeader, FrameWriter, GatewayId, Interval, Lots, MarketId, OrderId, OrderKind, Origin,
+    Outcome, Place, Refusal, SelfTradePrevention, Sequence, Side, StateDigest, StreamCursor,
+    Target, TimeInForce, Trade, TradeId, Transfer, TransferId, Units,
 };
 
 use super::{Applied, DAY_MINUTES, Inconsistency, LevelChange, Replica, ReplicaError};
-use crate::state::Direction;
+use crate::state::{Direction, MarketState};
 
 fn account(id: u32) -> AccountId {
     AccountId::new(id).unwrap()
@@ -67,8 +67,16 @@ impl Script {
             cursor: StreamCursor { milliseconds: self.sequence, counter: 0 },
             outcome,
             held,
+            digest: StateDigest::default(),
         };
+        // What a replica says to a digest that cannot be right is how the right one is found.
         let bytes = frame(&header, &command, events);
+        let found = self.replica.clone().apply(&Frame::parse(&bytes).unwrap()).err();
+        let digest = match found.map(|error| error.cause) {
+            Some(Inconsistency::Digest { expected, .. }) => expected,
+            _ => StateDigest::default(),
+        };
+        let bytes = frame(&FrameHeader { digest, ..header }, &command, events);
         let frame = Frame::parse(&bytes).unwrap();
         if frame.is_effective() {
             self.previous[stream] = Some(header.sequence);
@@ -284,7 +292,7 @@ fn self_trade_prevention_closes_own_makers() {
 }
 
 #[test]
-fn refused_commands_move_the_cursor_and_nothing_else() {
+fn refused_commands_move_the_cursor_are_remembered_and_change_nothing_else() {
     let mut script = Script::funded();
     script.rest(1, Side::Bid, 40, 1, order(0, 1));
     let before = script.replica.market_state(MARKET);
@@ -292,7 +300,10 @@ fn refused_commands_move_the_cursor_and_nothing_else() {
     let action = Action::Place(limit(1, Side::Bid, 40, 1_000));
     let applied = script.apply(action, refused, Units::ZERO, &[]).unwrap();
     assert!(applied.levels.is_empty());
-    assert_eq!(script.replica.market_state(MARKET), before);
+    let after = script.replica.market_state(MARKET);
+    let memories = |state: &MarketState| state.senders[0].memories.len();
+    assert_eq!(memories(&after), memories(&before) + 1);
+    assert_eq!(MarketState { senders: before.senders.clone(), sum: before.sum, ..after }, before);
     let cursor = StreamCursor { milliseconds: script.sequence, counter: 0 };
     assert_eq!(script.replica.cursor(MARKET), cursor);
     assert_eq!(script.replica.last_sequence(), Some(Sequence(script.sequence)));
@@ -432,3 +443,5 @@ fn a_cancel_that_does_not_fit_is_an_error() {
     assert_eq!(with(1, Closed { order: order(5, 1), ..right }), unknown);
     assert_eq!(with(1, right), Ok(()));
 }
+
+mod state;

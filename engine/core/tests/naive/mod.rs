@@ -3,6 +3,7 @@
 //! Orders are a list in order of arrival, balances a map, and what an order would do is found by
 //! doing it on a copy. Nothing here is shared with the real engine but the vocabulary.
 
+mod accounts;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ pub struct NaiveMarket {
     pub orders: Vec<NaiveOrder>,
     pub last_trade: u64,
     pub previous: Option<Sequence>,
+    pub state: BookState,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct NaiveExchange {
     pub supply: BTreeMap<AssetId, i128>,
     pub accounts: u32,
     transfers: BTreeMap<u128, (Sequence, Action)>,
+    /// Which frame decided what each sender sent on each stream.
+    pub seen: BTreeMap<(MarketId, u32, u32, u64), Sequence>,
     previous: Option<Sequence>,
     sequence: u64,
     ids: BTreeSet<OrderId>,
@@ -70,8 +74,13 @@ enum End {
 impl NaiveExchange {
     pub fn new(catalog: &Catalog, limits: NaiveLimits) -> Self {
         let market = |spec: &MarketSpec| {
-            let fresh =
-                NaiveMarket { spec: spec.clone(), orders: vec![], last_trade: 0, previous: None };
+            let fresh = NaiveMarket {
+                spec: spec.clone(),
+                orders: vec![],
+                last_trade: 0,
+                previous: None,
+                state: BookState::Open,
+            };
             (spec.id, fresh)
         };
         NaiveExchange {
@@ -81,6 +90,7 @@ impl NaiveExchange {
             supply: catalog.assets().iter().map(|asset| (asset.id, 0)).collect(),
             accounts: 0,
             transfers: BTreeMap::new(),
+            seen: BTreeMap::new(),
             previous: None,
             sequence: 0,
             ids: BTreeSet::new(),
@@ -94,7 +104,20 @@ impl NaiveExchange {
         self.sequence += 1;
         let sequence = Sequence(self.sequence);
         let mut events = Vec::new();
+        let Origin { gateway, epoch, sequence: number } = command.origin;
+        let name = (command.market(), gateway.0, epoch, number);
+        let is_listed =
+            command.market() == MarketId::ACCOUNTS || self.markets.contains_key(&command.market());
+        let before = self.seen.get(&name).copied().filter(|_| is_listed);
         let decided = match command.action {
+            _ if before.is_some() => Ok((Outcome::Recognised { first: before.unwrap() }, 0)),
+            Action::SetBookState { market, state } => match self.markets.get_mut(&market) {
+                Some(market) => {
+                    market.state = state;
+                    Ok((Outcome::BookStateSet, 0))
+                }
+                None => Err(Refusal::UnknownMarket),
+            },
             Action::Place(place) => self.place(&place, command.time_us, id, &mut events),
             Action::Cancel { market, account, target } => {
                 self.cancel(market, account, target, &mut events)
@@ -104,6 +127,7 @@ impl NaiveExchange {
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
         };
+        self.seen.entry(name).or_insert(sequence);
         let (outcome, held) = decided.unwrap_or_else(|refusal| (Outcome::Refused(refusal), 0));
         let last = match self.markets.get_mut(&command.market()) {
             Some(market) => Some(&mut market.previous),
@@ -111,7 +135,10 @@ impl NaiveExchange {
             None => None,
         };
         let previous = last.as_ref().and_then(|last| **last);
-        let is_effective = !matches!(outcome, Outcome::Refused(_) | Outcome::Repeated { .. });
+        let is_effective = !matches!(
+            outcome,
+            Outcome::Refused(_) | Outcome::Repeated { .. } | Outcome::Recognised { .. }
+        );
         if let (Some(last), true) = (last, is_effective) {
             *last = Some(sequence);
         }
@@ -129,48 +156,6 @@ impl NaiveExchange {
         }
         *available -= units;
         Ok(())
-    }
-
-    fn create_account(&mut self) -> Result<(Outcome, i128), Refusal> {
-        if self.accounts == self.limits.accounts_max {
-            return Err(Refusal::TooManyAccounts);
-        }
-        self.accounts += 1;
-        Ok((Outcome::AccountCreated { account: AccountId::new(self.accounts).unwrap() }, 0))
-    }
-
-    fn transfer(
-        &mut self,
-        command: &Command,
-        transfer: Transfer,
-        sign: i128,
-        sequence: Sequence,
-    ) -> Result<(Outcome, i128), Refusal> {
-        if let Some((first, action)) = self.transfers.get(&transfer.id.0) {
-            return match *action == command.action {
-                true => Ok((Outcome::Repeated { first: *first }, 0)),
-                false => Err(Refusal::TransferConflict),
-            };
-        }
-        if transfer.account.get() > self.accounts {
-            return Err(Refusal::UnknownAccount);
-        }
-        let supply = *self.supply.get(&transfer.asset).ok_or(Refusal::UnknownAsset)?;
-        let units = i128::from(transfer.units.0);
-        if units == 0 || units > i128::from(Units::SUPPLY_MAX.0) {
-            return Err(Refusal::AmountOutOfRange);
-        }
-        if supply + sign * units > i128::from(Units::SUPPLY_MAX.0) {
-            return Err(Refusal::SupplyExceeded);
-        }
-        if sign < 0 {
-            self.hold(transfer.account, transfer.asset, units)?;
-        } else {
-            *self.balance(transfer.account, transfer.asset) += units;
-        }
-        self.supply.insert(transfer.asset, supply + sign * units);
-        self.transfers.insert(transfer.id.0, (sequence, command.action));
-        Ok((Outcome::Transferred, if sign < 0 { units } else { 0 }))
     }
 
     fn cancel(
@@ -291,6 +276,9 @@ impl NaiveExchange {
 
     fn check(&self, place: &Place, time_us: u64, market: &NaiveMarket) -> Result<(), Refusal> {
         let spec = &market.spec;
+        if market.state == BookState::CancelOnly {
+            return Err(Refusal::CancelOnly);
+        }
         if place.account.get() > self.limits.accounts_max {
             return Err(Refusal::UnknownAccount);
         }

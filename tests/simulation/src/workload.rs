@@ -1,0 +1,139 @@
+//! What clients ask: orders that trade, rest, are refused and are cancelled, deposits and
+//! withdrawals, some of them twice. Funds are short, so that holds fail.
+
+use orderflow::rng::Rng;
+use protocol::{
+    AccountId, Action, BookState, ClientId, Lots, MarketId, OrderId, OrderKind, Place, Price,
+    SelfTradePrevention, Side, Target, TimeInForce, Transfer, TransferId, Units,
+};
+
+use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE};
+
+/// Accounts that are made and funded before anything else.
+pub const ACCOUNTS: u32 = 4;
+const FUNDS: u64 = 60_000;
+/// Orders that clients remember to cancel.
+const KNOWN_ORDERS_MAX: usize = 24;
+
+#[derive(Debug)]
+pub struct Workload {
+    rng: Rng,
+    transfers: u64,
+    known_orders: Vec<(AccountId, OrderId)>,
+}
+
+/// How everything begins.
+pub fn opening() -> Vec<Action> {
+    let create = (0..ACCOUNTS).map(|_| Action::CreateAccount);
+    let deposit = |number: u32| {
+        let (account, asset) = (1 + number / 3, ASSETS[(number % 3) as usize]);
+        let account = AccountId::new(account)?;
+        let id = TransferId(u128::from(number) + 1);
+        Some(Action::Deposit(Transfer { account, asset, units: Units(FUNDS), id }))
+    };
+    create.chain((0..3 * ACCOUNTS).filter_map(deposit)).collect()
+}
+
+impl Workload {
+    pub fn new(rng: Rng) -> Workload {
+        Workload { rng, transfers: 1000, known_orders: Vec::new() }
+    }
+
+    /// A client has heard that its order rests.
+    pub fn rests(&mut self, account: AccountId, order: OrderId) {
+        if KNOWN_ORDERS_MAX <= self.known_orders.len() {
+            self.known_orders.remove(0);
+        }
+        self.known_orders.push((account, order));
+    }
+
+    pub fn action(&mut self) -> Action {
+        let market = MarketId(1 + self.rng.below(3) as u16);
+        match self.rng.below(100) {
+            0..12 => self.transfer(),
+            12..24 => self.cancel(market),
+            24..27 => Action::CancelAll { market, account: self.account() },
+            27 => Action::CreateAccount,
+            28 => {
+                let state =
+                    if self.rng.below(4) == 0 { BookState::CancelOnly } else { BookState::Open };
+                Action::SetBookState { market, state }
+            }
+            29..32 => Action::SetBookState { market, state: BookState::Open },
+            _ => self.place(market),
+        }
+    }
+
+    fn account(&mut self) -> AccountId {
+        // Now and then one that does not exist.
+        let id = 1 + self.rng.below(u64::from(ACCOUNTS)) as u32;
+        let id = if self.rng.below(64) == 0 { ACCOUNTS_MAX + 1 } else { id };
+        AccountId::new(id).unwrap()
+    }
+
+    fn transfer(&mut self) -> Action {
+        self.transfers += 1;
+        // One in eight says again what an earlier one said, or contradicts it.
+        let again = self.rng.below(8) == 0;
+        let back = if again { 1 + self.rng.below(6) } else { 0 };
+        let transfer = Transfer {
+            account: self.account(),
+            asset: ASSETS[self.rng.below(3) as usize],
+            units: Units(1 + self.rng.below(FUNDS / 3)),
+            id: TransferId(u128::from(self.transfers - back)),
+        };
+        if self.rng.below(2) == 0 { Action::Deposit(transfer) } else { Action::Withdraw(transfer) }
+    }
+
+    fn cancel(&mut self, market: MarketId) -> Action {
+        let known = self.known_orders.len() as u64;
+        if 0 < known && self.rng.below(4) != 0 {
+            let (account, order) = self.known_orders[self.rng.below(known) as usize];
+            return Action::Cancel {
+                market: order.market(),
+                account,
+                target: Target::Order(order),
+            };
+        }
+        let target = Target::Client(ClientId(self.rng.below(8) as u32));
+        Action::Cancel { market, account: self.account(), target }
+    }
+
+    fn place(&mut self, market: MarketId) -> Action {
+        let rng = &mut self.rng;
+        let side = if rng.below(2) == 0 { Side::Bid } else { Side::Ask };
+        let ticks = PRICE - 3 + rng.below(7);
+        let lots = Lots(1 + rng.below(30));
+        let kind = match rng.below(12) {
+            0 => OrderKind::MarketByLots { lots },
+            1 => OrderKind::MarketByQuote { quote: Units(1 + rng.below(FUNDS / 2)) },
+            kind => OrderKind::Limit {
+                price: Price::from_ticks(ticks).unwrap(),
+                lots,
+                post_only: kind == 2,
+            },
+        };
+        let rests = matches!(kind, OrderKind::Limit { .. }) && rng.below(6) != 0;
+        let time_in_force = match (rests, rng.below(2)) {
+            (true, _) => TimeInForce::GoodTillCancelled,
+            (false, 0) => TimeInForce::ImmediateOrCancel,
+            (false, _) => TimeInForce::FillOrKill,
+        };
+        let self_trade_prevention = [
+            SelfTradePrevention::RejectMaker,
+            SelfTradePrevention::RejectTaker,
+            SelfTradePrevention::RejectBoth,
+        ][rng.below(3) as usize];
+        let client_id = (rng.below(3) == 0).then(|| ClientId(rng.below(8) as u32));
+        Action::Place(Place {
+            market,
+            account: self.account(),
+            side,
+            kind,
+            time_in_force,
+            self_trade_prevention,
+            client_id,
+            valid_until_us: 0,
+        })
+    }
+}
