@@ -1,6 +1,6 @@
 //! An order as it stands: resting in a book, or finished.
 
-use crate::command::OrderKind;
+use crate::command::{OrderKind, Place};
 use crate::event::ClosedReason;
 use crate::ids::{AccountId, ClientId, MarketId, OrderId, Sequence};
 use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
@@ -24,6 +24,35 @@ pub struct OpenOrder {
     pub executed_quote: Units,
     /// `time_us` of the command that placed it.
     pub created_us: u64,
+}
+
+impl OpenOrder {
+    /// The order that was placed so; `None`: it cannot rest, since it has no limit price.
+    #[inline]
+    pub const fn of(
+        place: &Place,
+        order: OrderId,
+        lots_left: Lots,
+        executed_quote: Units,
+        created_us: u64,
+    ) -> Option<OpenOrder> {
+        let OrderKind::Limit { price, lots, post_only } = place.kind else { return None };
+        Some(OpenOrder {
+            order,
+            account: place.account,
+            client_id: place.client_id,
+            market: place.market,
+            side: place.side,
+            time_in_force: place.time_in_force,
+            self_trade_prevention: place.self_trade_prevention,
+            post_only,
+            price,
+            lots,
+            lots_left,
+            executed_quote,
+            created_us,
+        })
+    }
 }
 
 /// An order that rests no more, or never did: filled, cancelled or expired.

@@ -132,7 +132,7 @@ impl Market {
     ) {
         self.book.rest(order, place.side, price, lots_left, place.account);
         let details = Details { place: *place, executed_quote, created_us };
-        self.sum.rest(&details.open_order(order, price, lots_left));
+        self.sum.rest(&details.open_order(order, lots_left));
         self.index(order, details);
     }
 
@@ -163,7 +163,7 @@ impl Market {
             unreachable!("Invariant: a resting order has details")
         };
         if lots_left.is_zero() {
-            self.sum.leave(&details.open_order(maker.order, maker.price, lots));
+            self.sum.leave(&details.open_order(maker.order, lots));
             self.forget(maker.slot);
         } else {
             details.executed_quote = Units(details.executed_quote.0 + quote.0);
@@ -187,7 +187,7 @@ impl Market {
     pub fn close(&mut self, slot: u32, reason: ClosedReason) -> Closed {
         let resting = self.book.resting(slot);
         let (side, price) = self.book.side_and_price(slot);
-        let open = self.details(slot).open_order(resting.order, price, resting.lots_left);
+        let open = self.details(slot).open_order(resting.order, resting.lots_left);
         self.sum.leave(&open);
         self.book.remove(slot);
         self.forget(slot);
@@ -246,28 +246,11 @@ impl Market {
 impl Details {
     /// The order as it rests.
     #[inline]
-    fn open_order(&self, order: OrderId, price: Price, lots_left: Lots) -> OpenOrder {
+    fn open_order(&self, order: OrderId, lots_left: Lots) -> OpenOrder {
         let Details { place, executed_quote, created_us } = self;
-        let (lots, post_only) = match place.kind {
-            OrderKind::Limit { lots, post_only, .. } => (lots, post_only),
-            OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => {
-                unreachable!("Invariant: only limit orders rest")
-            }
-        };
-        OpenOrder {
-            order,
-            account: place.account,
-            client_id: place.client_id,
-            market: place.market,
-            side: place.side,
-            time_in_force: place.time_in_force,
-            self_trade_prevention: place.self_trade_prevention,
-            post_only,
-            price,
-            lots,
-            lots_left,
-            executed_quote: *executed_quote,
-            created_us: *created_us,
+        match OpenOrder::of(place, order, lots_left, *executed_quote, *created_us) {
+            Some(open) => open,
+            None => unreachable!("Invariant: only limit orders rest"),
         }
     }
 }

@@ -392,31 +392,16 @@ impl MarketReplica {
         taken: Taken,
         applied: &mut Applied,
     ) -> Result<(), Inconsistency> {
-        let OrderKind::Limit { price, lots, post_only } = place.kind else {
-            return Err(Inconsistency::Outcome);
-        };
         if place.time_in_force != TimeInForce::GoodTillCancelled {
             return Err(Inconsistency::Outcome);
         }
-        let rested = OpenOrder {
-            order,
-            account: place.account,
-            client_id: place.client_id,
-            market: place.market,
-            side: place.side,
-            time_in_force: place.time_in_force,
-            self_trade_prevention: place.self_trade_prevention,
-            post_only,
-            price,
-            lots,
-            lots_left,
-            executed_quote: taken.quote,
-            created_us: frame.command.time_us,
-        };
+        let created_us = frame.command.time_us;
+        let rested = OpenOrder::of(place, order, lots_left, taken.quote, created_us);
+        let rested = rested.ok_or(Inconsistency::Outcome)?;
         self.held.add(&self.spec, &rested)?;
         self.sum.rest(&rested);
         self.orders.rest(rested, frame.header.sequence);
-        applied.touch(self.levels.add(place.side, price, lots_left)?);
+        applied.touch(self.levels.add(place.side, rested.price, lots_left)?);
         let best = self.levels.best();
         if let (Some((bid, _)), Some((ask, _))) = (best.bid, best.ask)
             && ask <= bid
