@@ -19,6 +19,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use xtask::private_servers::Server;
 
+/// Beyond what a clock can add.
+const EPOCH_KNOWN: u32 = 4_100_000_000;
 const DEADLINE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 
@@ -92,7 +94,7 @@ impl Engine {
             Ask::OpenOrders { .. } => AnswerBody::OpenOrders(Vec::new()),
             Ask::Epoch { gateway: GatewayId(900) } => {
                 let epochs = self.commands.iter().map(|command| command.origin.epoch);
-                AnswerBody::Epoch(epochs.max().unwrap_or(0))
+                AnswerBody::Epoch(epochs.max().unwrap_or(EPOCH_KNOWN))
             }
             _ => panic!("{query:?}"),
         };
@@ -161,7 +163,7 @@ async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
     engine.until(1, |_| conditions.engine.holds() && conditions.funds.holds()).await;
     let sequences = engine.commands.iter().map(|command| command.origin.sequence);
     assert!(sequences.eq(1..=engine.commands.len() as u64));
-    assert!(engine.commands.iter().all(|command| command.origin.epoch == 1));
+    assert!(engine.commands.iter().all(|command| command.origin.epoch == EPOCH_KNOWN + 1));
 
     // The engine dies: its heartbeat goes, and with it the orders stop coming.
     let mut delete = redis::cmd("DEL");
@@ -184,7 +186,7 @@ async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
 
     engine.until(2, |engine| before + 20 <= engine.placed()).await;
     // Redis has forgotten the epoch, the engine has not.
-    assert_eq!(engine.commands.last().unwrap().origin.epoch, 2);
+    assert_eq!(engine.commands.last().unwrap().origin.epoch, EPOCH_KNOWN + 2);
     stop.cancel();
     let is_last = |engine: &Engine| {
         maker.is_finished()

@@ -47,10 +47,14 @@ pub fn epoch(gateway: GatewayId) -> String {
 }
 
 /// Lua: takes the next epoch. Key: [`epoch`]. Argument: the highest that the engine knows of. Two
-/// lives never get the same, as long as one of Redis and the engine remembers.
+/// lives never get the same, as long as one of Redis and the engine remembers; should both forget,
+/// the clock tells lives of different seconds apart. It is not believed beyond the year 2096, so
+/// that no step of it uses all epochs up.
 pub const TAKE_EPOCH: &str = "\
-local taken = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1 \
-redis.call('SET', KEYS[1], taken) \
+local now = math.min(tonumber(redis.call('TIME')[1]), 4000000000) \
+local before = tonumber(redis.call('GET', KEYS[1]) or '0') \
+local taken = math.max(before, tonumber(ARGV[1]), now) + 1 \
+redis.call('SET', KEYS[1], string.format('%d', taken)) \
 return taken";
 
 /// `account@17`: private updates of one account.

@@ -17,6 +17,9 @@ mod administration;
 mod hostile;
 mod hang_up;
 
+mod torture;
+mod faults;
+mod machine;
 mod recovery;
 mod persistence;
 mod overload;
@@ -44,8 +47,14 @@ const GENTLE: &[&[Scenario]] = &[
     hostile::SCENARIOS,
 ];
 
-const HARSH: &[&[Scenario]] =
-    &[recovery::SCENARIOS, persistence::SCENARIOS, overload::SCENARIOS, shutdown::SCENARIOS];
+const HARSH: &[&[Scenario]] = &[
+    torture::SCENARIOS,
+    faults::SCENARIOS,
+    recovery::SCENARIOS,
+    persistence::SCENARIOS,
+    overload::SCENARIOS,
+    shutdown::SCENARIOS,
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -72,7 +81,15 @@ fn trials() -> Vec<Trial> {
         let scenarios = groups.iter().copied().flatten().copied();
         scenarios.map(|(name, scenario)| Trial::test(name, move || lane.run(scenario))).collect()
     };
-    let (gentle, harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
+    let (gentle, mut harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
+    harsh.extend(machine::SCENARIOS.iter().map(|apart| {
+        let possible = (apart.possible)();
+        if let Err(lacking) = &possible {
+            eprintln!("{} is left out: {lacking}", apart.name);
+        }
+        let trial = Trial::test(apart.name, move || ROUGH.run_apart(apart));
+        trial.with_ignored_flag(possible.is_err())
+    }));
     let mut trials = Vec::with_capacity(gentle.len() + harsh.len());
     let (mut gentle, mut harsh) = (gentle.into_iter(), harsh.into_iter());
     loop {

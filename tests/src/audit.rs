@@ -4,12 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-use ureq::http::Method;
-use xtask::http;
-
-use crate::client::{Reply, id_of};
+use crate::client::id_of;
+use crate::conservation::{admin, check_conservation};
 use crate::database::{Database, number};
+use crate::history::check_history;
 use crate::listing::{Listing, Market};
 use crate::world::World;
 
@@ -31,17 +29,8 @@ pub fn audit(world: &World) {
     orders_are_unique(&database);
     candles_hold_all_trades(&database);
     open_orders_agree(world, &accounts, &live);
-}
-
-/// GET of an administrator's path.
-fn admin(world: &World, path: &str) -> Value {
-    let admin = world.stack().admin();
-    let url = format!("{}/admin/v1/{path}", admin.rest_url);
-    let bearer = format!("Bearer {}", admin.token);
-    let headers = [("Authorization", bearer.as_str())];
-    let within = std::time::Duration::from_secs(10);
-    let answer = http::call(Method::GET, &url, &headers, None, within).unwrap();
-    Reply::of(answer, within).ok()
+    check_conservation(world);
+    check_history(world);
 }
 
 fn live_balances(world: &World, accounts: &[String]) -> Balances {

@@ -16,6 +16,16 @@ use crate::world::World;
 /// A name and what happens.
 pub type Scenario = (&'static str, fn(&mut World));
 
+/// One that needs an exchange of its own kind.
+#[derive(Clone, Copy)]
+pub struct Apart {
+    pub name: &'static str,
+    /// `Err` says what this machine lacks for it.
+    pub possible: fn() -> Result<(), String>,
+    pub start: fn() -> World,
+    pub scenario: fn(&mut World),
+}
+
 pub struct Lane {
     name: &'static str,
     market_maker: MarketMaker,
@@ -45,19 +55,36 @@ impl Lane {
         Ok(())
     }
 
+    /// Runs one on an exchange of its own, while the lane's own one rests.
+    pub fn run_apart(&self, apart: &Apart) -> Result<(), Failed> {
+        let _place = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut world = caught(apart.start)?;
+        let outcome = caught(|| {
+            (apart.scenario)(&mut world);
+            world.assert_sound();
+        });
+        match outcome {
+            Ok(()) => ended(world),
+            Err(failed) => Err(abandoned(world, &failed)),
+        }
+    }
+
     /// Audits all that the scenarios have done to the lane's exchange, and stops it as an operator
     /// would.
     pub fn end(&self) -> Result<(), Failed> {
         let world = self.world.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut world) = world else { return Ok(()) };
-        let outcome = caught(|| {
-            world.settle();
-            audit(&world);
-            world.stop_all();
-            world.assert_no_panic();
-        });
-        outcome.map_err(|failed| abandoned(world, &failed))
+        world.map_or(Ok(()), ended)
     }
+}
+
+fn ended(mut world: World) -> Result<(), Failed> {
+    let outcome = caught(|| {
+        world.settle();
+        audit(&world);
+        world.stop_all();
+        world.assert_no_panic();
+    });
+    outcome.map_err(|failed| abandoned(world, &failed))
 }
 
 fn abandoned(world: World, failed: &Failed) -> Failed {

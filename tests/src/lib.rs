@@ -21,5 +21,17 @@ pub mod database;
 pub mod listing;
 
 pub mod malformed;
+pub mod bulk;
+pub mod small_disk;
+pub mod failing_sync;
+pub mod false_clock;
+
 pub mod acknowledged;
+pub mod told;
+pub mod saver;
+pub mod tape;
 pub mod audit;
+pub mod conservation;
+pub mod history;
+pub mod crowd;
+pub mod torture;

@@ -46,7 +46,13 @@ impl Socket {
     }
 
     pub fn subscribe(&mut self, streams: &[&str]) {
-        self.send(&json!({"method": "SUBSCRIBE", "params": streams}));
+        self.try_subscribe(streams).unwrap();
+    }
+
+    /// `Err` when the connection broke meanwhile.
+    pub fn try_subscribe(&mut self, streams: &[&str]) -> Result<(), String> {
+        let request = json!({"method": "SUBSCRIBE", "params": streams}).to_string();
+        self.socket.send(Message::text(request)).map_err(|error| error.to_string())
     }
 
     /// Subscribes, and returns when whatever happens from now on is heard. No answer tells: the
@@ -125,7 +131,7 @@ impl Socket {
     }
 
     /// Takes one frame if there is one soon.
-    fn read(&mut self) {
+    pub fn read(&mut self) {
         match self.socket.read() {
             Ok(Message::Text(text)) => {
                 let frame: Value = serde_json::from_str(&text).unwrap();

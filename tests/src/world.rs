@@ -1,15 +1,16 @@
 //! A private exchange in a folder of its own: real processes of debug binaries, ended with it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use toml::Table;
 use xtask::artifacts::{Profile, build_services, repository_root};
 use xtask::client::{Client, now_ms};
+use xtask::interrupt;
 use xtask::process::{Identity, tail};
 use xtask::scratch::Scratch;
 use xtask::services::{self, DB_SINK, ENGINE, IO_GATEWAY, MM, WS_FANOUT};
@@ -19,8 +20,9 @@ use xtask::stack::{Health, MarketMaker, Options, Stack};
 use crate::channel::Channel;
 use crate::client::{Reply, Trader, id_of, limit, public};
 use crate::database::Database;
-use crate::eventually::eventually;
+use crate::eventually::{PATIENCE, breathe, eventually};
 use crate::listing::Listing;
+use crate::small_disk::SmallDisk;
 use crate::socket::Socket;
 
 /// Around this price mm quotes SOL_USDC here.
@@ -38,28 +40,49 @@ pub struct World {
     /// Places and cancels to see how far the database is.
     auditor: Option<Trader>,
     marks_set: u32,
+    /// Behind the stack, so that the processes are gone before it is.
+    disk: Option<SmallDisk>,
     /// Last, so that the processes are gone before their folder.
     scratch: Scratch,
+}
+
+/// What a scenario may change of an exchange before it starts.
+pub struct Plan {
+    pub config: Table,
+    pub options: Options,
+    /// Where the engine's data is to be, when not on the disk of everything else.
+    pub disk: Option<SmallDisk>,
 }
 
 impl World {
     /// With mm known to the stack but not running, when `market_maker` says so.
     pub fn start(name: &str, market_maker: MarketMaker) -> World {
+        World::start_changed(name, market_maker, |_| ())
+    }
+
+    /// The same, but for what `change` makes different.
+    pub fn start_changed(
+        name: &str,
+        market_maker: MarketMaker,
+        change: impl FnOnce(&mut Plan),
+    ) -> World {
         let scratch = Scratch::new(name).unwrap();
         let var = scratch.path().join("var");
         std::fs::create_dir_all(&var).unwrap();
         let config = scratch.path().join("exchange.toml");
-        let table = configuration();
-        std::fs::write(&config, toml::to_string(&table).unwrap()).unwrap();
-        let mut options = Options::for_test(var, binaries(), config);
+        let mut options = Options::for_test(var, binaries(), config.clone());
         options.market_maker = market_maker;
+        let mut plan = Plan { config: configuration(), options, disk: None };
+        change(&mut plan);
+        std::fs::write(config, toml::to_string(&plan.config).unwrap()).unwrap();
         let mut world = World {
             stack: None,
-            options,
-            listing: Listing::of(&table),
+            options: plan.options,
+            listing: Listing::of(&plan.config),
             traders_made: 0,
             auditor: None,
             marks_set: 0,
+            disk: plan.disk,
             scratch,
         };
         world.start_all();
@@ -93,8 +116,22 @@ impl World {
         self.stack.as_mut().expect("the exchange is up")
     }
 
+    /// Where all data and logs of this exchange are.
+    pub fn var(&self) -> &Path {
+        &self.options.var_dir
+    }
+
+    /// The one a scenario has put the engine's data on.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("a disk of the engine's own")
+    }
+
     pub fn listing(&self) -> &Listing {
         &self.listing
+    }
+
+    pub fn has_market_maker(&self) -> bool {
+        self.options.market_maker == MarketMaker::Runs
     }
 
     pub fn rest_url(&self) -> &str {
@@ -145,8 +182,21 @@ impl World {
         member.identity.clone().unwrap_or_else(|| panic!("{name} was never started"))
     }
 
+    /// While it is alive.
+    pub fn pid(&self, name: &str) -> Option<i32> {
+        self.stack().pid(name).unwrap()
+    }
+
     pub fn kill9(&self, name: &str) {
         self.stack().kill9(name).unwrap();
+    }
+
+    /// Starts it and kills it this long after, ready or not.
+    pub fn kill9_while_starting(&self, name: &str, after: Duration) {
+        let spec = &self.stack().record().member(name).unwrap().spec;
+        let process = spec.spawn().unwrap_or_else(|error| panic!("{}", error.in_full()));
+        interrupt::pause(after);
+        process.kill().unwrap();
     }
 
     pub fn start_again(&mut self, name: &str) {
@@ -158,8 +208,13 @@ impl World {
     pub fn end(&self, name: &str) {
         let process = self.identity(name);
         assert!(process.signal(Signal::SIGTERM).unwrap(), "{name} does not run");
-        let outcome = eventually(&format!("{name} ends"), || process.reap().ok_or("still runs"));
-        assert_eq!(outcome, "exit code 0", "{name} after SIGTERM");
+        assert_eq!(self.until_ended(name), "exit code 0", "{name} after SIGTERM");
+    }
+
+    /// Waits until it has ended by itself; answers how.
+    pub fn until_ended(&self, name: &str) -> String {
+        let process = self.identity(name);
+        eventually(&format!("{name} ends"), || process.reap().ok_or("still runs"))
     }
 
     /// Waits until the database has everything the engine had decided when this was called: a mark
@@ -175,14 +230,27 @@ impl World {
         let account = &auditor.account;
         let transfer = format!("mark-{account}-{}", self.marks_set);
         self.stack().admin().deposit(account, "USDC", "0.000001", &transfer).unwrap();
-        let database = self.database();
         let orders = marks.join(", ");
-        let wanted = (marks.len().to_string(), (2 + self.marks_set).to_string());
         let statement = format!(
             "SELECT (SELECT count(*) FROM order_events WHERE kind = 3 AND order_id IN ({orders})),
                     (SELECT count(*) FROM transfers WHERE account_id = {account})"
         );
-        database.eventually(&statement, &[&[&wanted.0, &wanted.1]]);
+        let wanted = [marks.len().to_string(), (2 + self.marks_set).to_string()];
+        self.until_written(&statement, &wanted);
+    }
+
+    /// Waits as long as the database comes nearer.
+    fn until_written(&self, statement: &str, wanted: &[String]) {
+        let database = self.database();
+        let (mut reached, mut moved_at) = (String::new(), Instant::now());
+        while database.rows(statement) != [wanted] {
+            let position = database.value("SELECT sum(last_sequence) FROM sink_position");
+            if position != reached {
+                (reached, moved_at) = (position, Instant::now());
+            }
+            assert!(moved_at.elapsed() < PATIENCE, "the database stands still: {statement}");
+            breathe();
+        }
     }
 
     /// Fails when a service is not running and ready, or one of all logs tells of a panic.
@@ -230,13 +298,20 @@ impl World {
 
     /// Ends the processes and leaves the folder to whoever wants to look into it.
     pub fn abandon(self) -> PathBuf {
-        let World { stack, scratch, .. } = self;
-        drop(stack);
+        let World { stack, disk, scratch, .. } = self;
+        drop((stack, disk));
         let kept = scratch.path().to_path_buf();
         std::mem::forget(scratch);
         kept
     }
 }
+
+const ENGINE_SETTINGS: [(&str, i64); 4] = [
+    ("segment_mib", 1),
+    ("snapshot_frames", 3_000),
+    ("drain_snapshot_frames_min", 100),
+    ("events_queue_max", 5_000),
+];
 
 /// Market, price and quantity of an order that stands far behind every other.
 const MARKS: [(&str, &str, &str); 4] = [
@@ -263,10 +338,17 @@ fn is_fatal(line: &str) -> bool {
     line.contains("PANIC:")
 }
 
-/// The repository's own configuration, with a market maker that is quick and always the same.
+/// The repository's own configuration, with a market maker that is quick and always the same, and
+/// with everything small of which there can be several: snapshots and journal files come and go
+/// within a scenario, and queues reach their bounds.
 fn configuration() -> Table {
     let file = repository_root().join("exchange.toml");
     let mut table: Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
+    let engine = table["engine"].as_table_mut().unwrap();
+    for (key, value) in ENGINE_SETTINGS {
+        let before = engine.insert(key.to_owned(), toml::Value::Integer(value));
+        assert!(before.is_some(), "exchange.toml has no {key}");
+    }
     let quotes = |symbol: &str, price: &str, smallest: &str, largest: &str| {
         let text = |value: &str| toml::Value::String(value.to_owned());
         let number = |value: i64| toml::Value::Integer(value);

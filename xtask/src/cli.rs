@@ -5,6 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 use crate::operate::{self, StartArgs, StatusArgs};
 use crate::order::{self, OrderArgs};
+use crate::simulate::{self, SimulateArgs};
+use crate::torture::{self, TortureArgs};
 use crate::up::{self, UpArgs};
 use crate::{interrupt, suite};
 
@@ -31,6 +33,10 @@ enum Verb {
     Test,
     /// Format, lints and structure only.
     Check,
+    /// Run the engine over a simulated disk, Redis and clock, one run a seed.
+    Simulate(SimulateArgs),
+    /// Kill processes under load, and compare what clients were told with what is left.
+    Torture(TortureArgs),
 }
 
 pub fn run(cli: &Cli) -> Result<()> {
@@ -43,6 +49,8 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Order(args) => order::order(args),
         Verb::Test => suite::test(),
         Verb::Check => suite::check(),
+        Verb::Simulate(args) => simulate::simulate(args),
+        Verb::Torture(args) => torture::torture(args),
     }
 }
 
@@ -57,5 +65,9 @@ mod tests {
         Cli::command().debug_assert();
         assert!(Cli::try_parse_from(["xtask", "up", "--detach", "--no-mm", "--fresh"]).is_ok());
         assert!(Cli::try_parse_from(["xtask", "start"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "simulate", "--seed", "7"]).is_ok());
+        assert!(Cli::try_parse_from(["xtask", "simulate", "--seed", "7", "--from", "1"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "torture", "--rounds", "5", "--seed", "1"]).is_ok());
+        assert!(Cli::try_parse_from(["xtask", "torture", "--rounds", "0"]).is_err());
     }
 }

@@ -119,9 +119,11 @@ impl Identity {
         })
     }
 
-    /// A zombie is dead; one of our own is reaped on the way.
+    /// A zombie is dead, unless other threads of it still run and hold its files, ports and locks;
+    /// one of our own is reaped on the way.
     pub fn is_alive(&self) -> bool {
-        let running = Stat::of(self.pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+        let running = Stat::of(self.pid)
+            .is_some_and(|stat| !matches!(stat.state, 'Z' | 'X') || 1 < stat.threads);
         let alive = running && Identity::of(self.pid).as_ref() == Some(self);
         if !alive {
             self.reap();
@@ -195,6 +197,7 @@ pub(crate) struct Stat {
     pub command: String,
     pub state: char,
     pub parent: i32,
+    pub threads: u32,
     pub start_ticks: u64,
 }
 
@@ -211,9 +214,10 @@ impl Stat {
         let mut fields = after.split_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        // State is field 3 and parent field 4, so 17 more lie before field 22.
-        let start_ticks = fields.nth(17)?.parse().ok()?;
-        Some(Stat { command: command.to_owned(), state, parent, start_ticks })
+        // State is field 3 and parent field 4; the threads are field 20, the start is field 22.
+        let threads = fields.nth(15)?.parse().ok()?;
+        let start_ticks = fields.nth(1)?.parse().ok()?;
+        Some(Stat { command: command.to_owned(), state, parent, threads, start_ticks })
     }
 }
 
@@ -303,10 +307,11 @@ mod tests {
 
     #[test]
     fn fields_are_found_behind_a_command_with_brackets_and_spaces() {
-        let text = "71 (a) b (c)) S 1 71 71 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 9 9";
+        let text = "71 (a) b (c)) S 1 71 71 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 6 0 98765 9 9";
         let stat = Stat::parse(text).unwrap();
         let command = "a) b (c)".to_owned();
-        assert_eq!(stat, Stat { command, state: 'S', parent: 1, start_ticks: 98765 });
+        let wanted = Stat { command, state: 'S', parent: 1, threads: 6, start_ticks: 98765 };
+        assert_eq!(stat, wanted);
         assert_eq!(Stat::parse("71 (cut"), None);
     }
 

@@ -17,10 +17,14 @@ pub enum Need {
     Postgres,
     Node,
     CCompiler,
+    Strace,
+    FakeTime,
 }
 
-/// Everything, as the test suite wants it.
+/// Everything that the test suite cannot do without.
 pub const ALL: [Need; 4] = [Need::Redis, Need::Postgres, Need::Node, Need::CCompiler];
+/// What single tests are left out without.
+pub const FAULTS: [Need; 2] = [Need::Strace, Need::FakeTime];
 
 impl Need {
     fn is_met(self) -> bool {
@@ -29,6 +33,8 @@ impl Need {
             Need::Postgres => tools::postgres(None).is_some(),
             Need::Node => tools::node() != Node::Missing,
             Need::CCompiler => tools::c_compiler().is_some(),
+            Need::Strace => tools::on_path("strace").is_some(),
+            Need::FakeTime => tools::libfaketime().is_some(),
         }
     }
 
@@ -39,6 +45,8 @@ impl Need {
             Need::Postgres => &["postgresql"],
             Need::Node => &["nodejs", "npm"],
             Need::CCompiler => &["gcc", "libc6-dev"],
+            Need::Strace => &["strace"],
+            Need::FakeTime => &["libfaketime"],
         }
     }
 
@@ -48,6 +56,8 @@ impl Need {
             Need::Postgres => "PostgreSQL 14 or newer keeps accounts, trades and klines",
             Need::Node => "Node.js builds the web client",
             Need::CCompiler => "a C compiler builds the memory allocator and links the binaries",
+            Need::Strace => "strace lets a disk fail in tests",
+            Need::FakeTime => "libfaketime lets a clock jump in tests",
         }
     }
 }
@@ -75,6 +85,13 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Installs what is missing where that is possible; says what then cannot be tested.
+pub fn wish(needs: &[Need]) {
+    if let Err(error) = ensure(needs) {
+        println!("{}; the tests that need it are left out", error.in_full());
+    }
 }
 
 fn say_missing(missing: &[Need]) {

@@ -14,6 +14,7 @@ use crate::interrupt;
 use crate::process::{Identity, Stat, StopBy, run};
 use crate::services;
 use crate::setup::{self, has_web_client};
+use crate::simulate;
 
 /// How long a step's own children may take to end by themselves after it.
 const GRACE: Duration = Duration::from_secs(3);
@@ -39,6 +40,7 @@ pub fn check() -> Result<()> {
 pub fn test() -> Result<()> {
     let root = artifacts::repository_root();
     setup::ensure(&setup::ALL)?;
+    setup::wish(&setup::FAULTS);
     let mut steps = static_steps(&root);
     let mut build = cargo_with(&root, "build");
     for package in services::ALL {
@@ -49,6 +51,8 @@ pub fn test() -> Result<()> {
         title: "unit, property and structure tests, scenarios",
         commands: vec![cargo_with(&root, "test --workspace")],
     });
+    steps.push(Step { title: "model check", commands: vec![model_check(&root)] });
+    steps.push(Step { title: "simulation", commands: vec![simulate::of_suite(&root)] });
     if has_web_client(&root) {
         let web = root.join("web");
         let commands = ["test", "run build"].map(|line| {
@@ -58,9 +62,20 @@ pub fn test() -> Result<()> {
         });
         steps.push(Step { title: "web client", commands: commands.into() });
     }
-    // Orphans come to us instead of to init, so that none gets away.
-    prctl::set_child_subreaper(true).map_err(std::io::Error::from).doing("adopt orphans")?;
+    adopt_orphans()?;
     run_steps(steps)
+}
+
+/// One command that starts exchanges, held to leave none behind.
+pub(crate) fn run_one(title: &'static str, mut command: Command) -> Result<()> {
+    without_servers_of_the_caller(&mut command);
+    adopt_orphans()?;
+    run_steps(vec![Step { title, commands: vec![command] }])
+}
+
+/// They come to us instead of to init, so that none gets away.
+fn adopt_orphans() -> Result<()> {
+    prctl::set_child_subreaper(true).map_err(std::io::Error::from).doing("adopt orphans")
 }
 
 fn static_steps(root: &Path) -> Vec<Step> {
@@ -73,12 +88,23 @@ fn static_steps(root: &Path) -> Vec<Step> {
     ]
 }
 
+/// Loom replaces the atomics, so its build shares nothing with the ordinary one.
+fn model_check(root: &Path) -> Command {
+    let mut command = cargo_with(root, "test --release -p engine-core --test model");
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", root.join("target/loom"));
+    command
+}
+
 fn cargo_with(root: &Path, line: &str) -> Command {
     let mut command = cargo(root);
     command.args(line.split(' '));
-    // Tests start servers of their own, whatever the caller's shell points at.
-    command.env_remove("REDIS_URL").env_remove("DATABASE_URL").env_remove("EXCHANGE_ADMIN_TOKEN");
+    without_servers_of_the_caller(&mut command);
     command
+}
+
+/// Tests start servers of their own, whatever the caller's shell points at.
+fn without_servers_of_the_caller(command: &mut Command) {
+    command.env_remove("REDIS_URL").env_remove("DATABASE_URL").env_remove("EXCHANGE_ADMIN_TOKEN");
 }
 
 fn run_steps(steps: Vec<Step>) -> Result<()> {

@@ -83,7 +83,7 @@ pub async fn run(redis: &Server, markets: &[&str]) -> FakeEngine {
     let state = State {
         faults,
         life: 7,
-        epoch_known: 41,
+        epoch_known: 4_100_000_041,
         read: Vec::new(),
         decided: 0,
         finished: Vec::new(),

@@ -182,26 +182,26 @@ async fn nothing_is_sent_before_an_epoch_is_taken_that_nobody_had() {
             }
         }
     };
-    assert_eq!(placed_under().await, 42, "above what the engine knows");
+    assert_eq!(placed_under().await, 4_100_000_042, "above what the engine knows");
 
     // Redis forgets; the engine does not.
     let mut connection = fake_engine::connect(&redis).await;
     let key = keys::epoch(GatewayId(1));
     redis::cmd("DEL").arg(&key).exec_async(&mut connection).await.unwrap();
     let within = Instant::now() + Duration::from_secs(5);
-    while placed_under().await == 42 {
+    while placed_under().await == 4_100_000_042 {
         assert!(Instant::now() < within, "the loss of the epoch was not noticed");
     }
-    assert_eq!(placed_under().await, 43);
+    assert_eq!(placed_under().await, 4_100_000_043);
 
     // The engine comes back on another data folder, where another used our id.
-    engine.state().epoch_known = 90;
+    engine.state().epoch_known = 4_100_000_090;
     engine.state().life += 1;
     let within = Instant::now() + Duration::from_secs(5);
-    while placed_under().await == 43 {
+    while placed_under().await == 4_100_000_043 {
         assert!(Instant::now() < within, "the epoch of another was not noticed");
     }
-    assert_eq!(placed_under().await, 91);
+    assert_eq!(placed_under().await, 4_100_000_091);
 }
 
 #[tokio::test]

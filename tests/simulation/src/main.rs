@@ -44,7 +44,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn work(&self, began: Instant) {
+    /// `tells`: says now and then how far all of them are.
+    fn work(&self, tells: bool, began: Instant) {
         let mut shown = Instant::now();
         loop {
             let seed = self.next.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +60,7 @@ impl Shared {
             if let (Some(failure), Ok(mut first)) = (run.failure, self.failure.lock()) {
                 first.get_or_insert(failure);
             }
-            if PROGRESS_EVERY <= shown.elapsed() {
+            if tells && PROGRESS_EVERY <= shown.elapsed() {
                 shown = Instant::now();
                 eprintln!("{done} seeds, {:.1}/s", done as f64 / began.elapsed().as_secs_f64());
             }
@@ -82,8 +83,9 @@ fn main() -> ExitCode {
     };
     let began = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..args.jobs.unwrap_or(cores).max(1) {
-            scope.spawn(|| shared.work(began));
+        for job in 0..args.jobs.unwrap_or(cores).max(1) {
+            let shared = &shared;
+            scope.spawn(move || shared.work(job == 0, began));
         }
     });
     let (done, seconds) = (shared.done.into_inner(), began.elapsed().as_secs_f64());
