@@ -84,7 +84,7 @@ fn run_flow(workload: &Workload, runs: u32, clock: &WallClock) -> Result<FlowFig
 }
 
 /// One book on one flow: its commands, prepared, and what its runs took.
-struct Lane<'a, S: Subject> {
+pub(crate) struct Lane<'a, S: Subject> {
     workload: &'a Workload,
     prefill: Vec<S::Command>,
     measured: Vec<S::Command>,
@@ -94,7 +94,7 @@ struct Lane<'a, S: Subject> {
 }
 
 impl<'a, S: Subject> Lane<'a, S> {
-    fn new(workload: &'a Workload) -> Result<Self, BenchError> {
+    pub(crate) fn new(workload: &'a Workload) -> Result<Self, BenchError> {
         let mut prefill = S::prepare(workload)?;
         let measured = prefill.split_off(workload.flow.prefill);
         let nothing = Trade { maker: u64::MAX, taker: u64::MAX, price: u64::MAX, qty: u64::MAX };
@@ -119,7 +119,7 @@ impl<'a, S: Subject> Lane<'a, S> {
     }
 
     /// One run under the thread's cpu clock.
-    fn time_whole(&mut self) -> Result<(), BenchError> {
+    pub(crate) fn time_whole(&mut self) -> Result<(), BenchError> {
         let (mut book, mut rejected) = self.prefilled()?;
         let start = thread_cpu_time()?;
         for command in &self.measured {
@@ -157,16 +157,26 @@ impl<'a, S: Subject> Lane<'a, S> {
         Err(BenchError::Digest { subject: S::NAME, flow, expected, found })
     }
 
-    fn finish(mut self, clock: &WallClock) -> Result<BookFigures, BenchError> {
+    pub(crate) fn finish(mut self, clock: &WallClock) -> Result<BookFigures, BenchError> {
         let latency_ns = self.time_each(clock)?;
-        let commands = self.measured.len() as f64;
-        self.spent.sort_unstable();
-        let per_command = |spent: Duration| nanoseconds(spent) as f64 / commands;
-        let (Some(least), Some(most)) = (self.spent.first(), self.spent.last()) else {
+        BookFigures::of(&mut self.spent, self.measured.len(), latency_ns)
+    }
+}
+
+impl BookFigures {
+    /// `spent`: what each run took for all `commands`.
+    pub(crate) fn of(
+        spent: &mut [Duration],
+        commands: usize,
+        latency_ns: Percentiles,
+    ) -> Result<BookFigures, BenchError> {
+        spent.sort_unstable();
+        let per_command = |spent: Duration| nanoseconds(spent) as f64 / commands as f64;
+        let (Some(least), Some(most)) = (spent.first(), spent.last()) else {
             return Err(BenchError::NoRuns);
         };
         Ok(BookFigures {
-            ns_per_command: per_command(self.spent[self.spent.len() / 2]),
+            ns_per_command: per_command(spent[spent.len() / 2]),
             ns_per_command_min: per_command(*least),
             ns_per_command_max: per_command(*most),
             latency_ns,

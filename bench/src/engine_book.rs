@@ -7,12 +7,11 @@
 
 use engine_core::book::Book;
 use engine_core::matching::{Step, Stopped, Taker, Wants, cross};
-use orderflow::digest::Fnv;
 use orderflow::{Digest, Kind, Trade};
 use protocol::{AccountId, Lots, MarketId, OrderId, Price, Side};
 
 use crate::error::BenchError;
-use crate::subject::{Extent, Subject, Workload};
+use crate::subject::{Extent, Subject, Workload, digest_of};
 
 const MARKET: MarketId = MarketId(1);
 
@@ -116,27 +115,7 @@ impl Subject for EngineBook {
     }
 
     fn digest(&self, trades: &[Trade], rejected: u64) -> Digest {
-        let mut trade_hash = Fnv::default();
-        trades.iter().for_each(|trade| trade_hash.trade(trade));
-        let mut book_hash = Fnv::default();
-        let mut resting_qty = 0;
-        for front in self.book.walk(Side::Bid).chain(self.book.walk(Side::Ask)) {
-            book_hash.word(u64::from(self.id_in_slot[front.slot as usize]));
-            book_hash.word(front.price.ticks());
-            book_hash.word(front.lots_left.0);
-            resting_qty += front.lots_left.0;
-        }
-        Digest {
-            trades: trades.len() as u64,
-            traded_qty: trades.iter().map(|trade| trade.qty).sum(),
-            notional: trades.iter().map(|trade| trade.price * trade.qty).sum(),
-            rejected,
-            resting_orders: self.book.orders() as u64,
-            resting_qty,
-            levels: (self.book.levels(Side::Bid) + self.book.levels(Side::Ask)) as u64,
-            trade_hash: trade_hash.0,
-            book_hash: book_hash.0,
-        }
+        digest_of(&self.book, trades, rejected, |slot| u64::from(self.id_in_slot[slot as usize]))
     }
 }
 

@@ -1,5 +1,8 @@
 //! What can go wrong in a bench.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
@@ -17,6 +20,45 @@ pub enum BenchError {
     Command(orderflow::Command),
     #[error("the flow has more orders than memory can address")]
     TooLarge,
+    #[error("the markets cannot be listed")]
+    Listing(#[source] protocol::catalog::CatalogError),
+    #[error("the shard cannot be made")]
+    Shard(#[source] engine_core::RestoreError),
+    #[error("a shard refused {command:?}: {refusal:?}")]
+    Refused { command: orderflow::Command, refusal: protocol::Refusal },
+    #[error("a frame does not decode")]
+    Decode(#[source] protocol::DecodeError),
+    #[error("the state's digest is {found:?}, and was {expected:?} in the rehearsal")]
+    State { expected: protocol::StateDigest, found: protocol::StateDigest },
+    #[error("the figures could not be written as JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("{}", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("the engine")]
+    Engine(#[source] engine::error::EngineError),
+    #[error("the journal")]
+    Journal(#[source] engine::error::JournalError),
+    #[error("a snapshot")]
+    Snapshot(#[source] engine::error::SnapshotError),
+    #[error("the replica")]
+    Replica(#[source] engine_core::replica::ReplicaError),
+    #[error("the replica's thread")]
+    ReplicaLoop(#[source] engine::replica_loop::ReplicaLoopError),
+    #[error("a thread panicked")]
+    Thread,
+    #[error("{sent} commands were sent and {durable} became durable")]
+    Lost { sent: u64, durable: u64 },
     #[error("{subject} has a wrong outcome on {flow}: expected {expected}, found {found}")]
     Digest { subject: &'static str, flow: String, expected: String, found: String },
+}
+
+impl BenchError {
+    pub fn io(path: &Path) -> impl Fn(io::Error) -> BenchError {
+        let path = path.to_owned();
+        move |cause| BenchError::Io { path: path.clone(), cause }
+    }
 }

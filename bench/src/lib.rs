@@ -1,13 +1,25 @@
-//! Latency and throughput. Today: one book on one thread; `README.md` is the method.
+//! Latency and throughput; `README.md` is the method.
 //!
-//! orderflow ─▶ subject (whose book) ─▶ book (runs) ─▶ recorder ─▶ report, with machine
+//! orderflow ─▶ subject (whose book) ─▶ book (runs)  ─▶ recorder ─▶ report, with machine
+//!           └▶ shard/script ─────────▶ shard (runs) ─┘
 //!                                       └ clock
 
+pub mod command_line;
 pub mod clock;
 pub mod recorder;
+pub mod listing;
 pub mod subject;
 pub mod engine_book;
 pub mod book;
+pub mod shard;
+pub mod place;
+pub mod pace;
+pub mod traffic;
+pub mod journal;
+pub mod archive;
+pub mod recovery;
+pub mod snapshots;
+pub mod queries;
 pub mod machine;
 pub mod report;
 pub mod error;

@@ -1,6 +1,7 @@
 //! On what and of what the figures are: without this line they compare with nothing.
 
 use std::fmt;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -51,6 +52,37 @@ impl fmt::Display for Machine {
         }
         Ok(())
     }
+}
+
+/// How busy the machine was: runnable threads, on average over a minute, before and after.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Load {
+    pub before: f64,
+    pub after: f64,
+}
+
+impl Load {
+    pub fn read() -> Load {
+        let before = load();
+        Load { before, after: before }
+    }
+
+    /// The load before this, and now.
+    pub fn to_now(self) -> Load {
+        Load { after: load(), ..self }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "load {:.2} before, {:.2} after", self.before, self.after)
+    }
+}
+
+/// 0 where the system does not tell.
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
 }
 
 /// The commit of the checkout this was built from, if it is still there and has git.

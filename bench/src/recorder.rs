@@ -51,6 +51,25 @@ impl Recorder {
     }
 }
 
+impl Percentiles {
+    /// Of several runs, each figure for itself; `None` of none.
+    pub fn median(runs: impl Iterator<Item = Percentiles>) -> Option<Percentiles> {
+        let runs: Vec<_> = runs.collect();
+        let middle = |figure: fn(&Percentiles) -> u64| {
+            let mut values: Vec<_> = runs.iter().map(figure).collect();
+            values.sort_unstable();
+            values.get(values.len() / 2).copied()
+        };
+        Some(Percentiles {
+            count: middle(|run| run.count)?,
+            p50: middle(|run| run.p50)?,
+            p99: middle(|run| run.p99)?,
+            p99_9: middle(|run| run.p99_9)?,
+            max: middle(|run| run.max)?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

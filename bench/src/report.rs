@@ -1,10 +1,11 @@
-//! Figures as a table for a person and as JSON for a machine.
+//! `bench book`'s figures as a table for a person and as JSON for a machine, and the table that all
+//! benches print.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::book::FlowFigures;
+use crate::book::{BookFigures, FlowFigures};
 use crate::clock::WallClock;
 use crate::machine::Machine;
 
@@ -44,9 +45,7 @@ const HEADINGS: [&str; 9] =
 
 fn row(of: &FlowFigures) -> [String; 9] {
     let (engine, reference) = (&of.engine, &of.reference);
-    let spread = |median: f64, least: f64, most: f64| format!("{median:.1} ({least:.1}-{most:.1})");
-    let [engine_ns, reference_ns] = [engine, reference]
-        .map(|f| spread(f.ns_per_command, f.ns_per_command_min, f.ns_per_command_max));
+    let [engine_ns, reference_ns] = [engine, reference].map(spread);
     [
         of.flow.clone(),
         of.commands.to_string(),
@@ -60,8 +59,19 @@ fn row(of: &FlowFigures) -> [String; 9] {
     ]
 }
 
+/// Median, and least and most.
+pub fn spread(of: &BookFigures) -> String {
+    let BookFigures { ns_per_command, ns_per_command_min, ns_per_command_max, .. } = of;
+    format!("{ns_per_command:.1} ({ns_per_command_min:.1}-{ns_per_command_max:.1})")
+}
+
+/// One digit behind the point.
+pub fn microseconds(ns: u64) -> String {
+    format!("{:.1}", ns as f64 / 1e3)
+}
+
 /// The first column to the left, figures to the right, two spaces between.
-fn table<const N: usize>(out: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -> fmt::Result {
+pub fn table<const N: usize>(out: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -> fmt::Result {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

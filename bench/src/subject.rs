@@ -1,7 +1,10 @@
 //! What is measured: a book that takes the commands of a flow. Two of them stand against each
 //! other, the engine's and the reference of `orderflow`.
 
+use engine_core::book::Book;
+use orderflow::digest::Fnv;
 use orderflow::{Command, Digest, Flow, RefBook, Trade};
+use protocol::Side;
 
 use crate::error::BenchError;
 
@@ -68,6 +71,36 @@ pub trait Subject: Sized {
     /// The outcome. `trades` are all trades since the book was fresh, `rejected` how many commands
     /// were.
     fn digest(&self, trades: &[Trade], rejected: u64) -> Digest;
+}
+
+/// What came of a flow in a book of the engine; `id_in_slot` tells the flow's id of an order.
+pub fn digest_of(
+    book: &Book,
+    trades: &[Trade],
+    rejected: u64,
+    id_in_slot: impl Fn(u32) -> u64,
+) -> Digest {
+    let mut trade_hash = Fnv::default();
+    trades.iter().for_each(|trade| trade_hash.trade(trade));
+    let mut book_hash = Fnv::default();
+    let mut resting_qty = 0;
+    for front in book.walk(Side::Bid).chain(book.walk(Side::Ask)) {
+        book_hash.word(id_in_slot(front.slot));
+        book_hash.word(front.price.ticks());
+        book_hash.word(front.lots_left.0);
+        resting_qty += front.lots_left.0;
+    }
+    Digest {
+        trades: trades.len() as u64,
+        traded_qty: trades.iter().map(|trade| trade.qty).sum(),
+        notional: trades.iter().map(|trade| trade.price * trade.qty).sum(),
+        rejected,
+        resting_orders: book.orders() as u64,
+        resting_qty,
+        levels: (book.levels(Side::Bid) + book.levels(Side::Ask)) as u64,
+        trade_hash: trade_hash.0,
+        book_hash: book_hash.0,
+    }
 }
 
 /// The naive book: a `BTreeMap` of queues and a `HashMap` of orders. Hashes its trades as it goes.
