@@ -8,6 +8,8 @@ use protocol::{Catalog, Command, Record, Sequence, keys};
 
 use crate::journal::block::Link;
 
+pub mod blocks;
+
 /// The frames of one group commit, whole and in the order of their sequences.
 #[derive(Debug)]
 pub struct DurableBlock {

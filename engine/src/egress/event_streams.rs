@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam::channel::Receiver;
 use protocol::{Frame, Sequence, keys};
 use redis::{RedisError, ServerError, Value};
 
@@ -25,6 +25,7 @@ use super::event_queues::{Append, EventQueues, Seen};
 use super::refills::Archive;
 use super::replies::each_frame;
 use crate::counters::EventsCounters;
+use crate::durable::blocks::Blocks;
 use crate::durable::{DatabasePosition, DurableBlock};
 use crate::error::{EngineError, JournalError};
 use crate::journal::DurablePosition;
@@ -40,14 +41,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long after the wish to end it still tries to catch up.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
-
-/// Blocks from the journal thread, some of them missing.
-struct Feed {
-    blocks: Receiver<Arc<DurableBlock>>,
-    /// The next one, when it has been taken off the channel.
-    front: Option<Arc<DurableBlock>>,
-    has_ended: bool,
-}
 
 pub struct EventStreams {
     link: RedisLink,
@@ -83,49 +76,6 @@ impl From<EngineError> for Trouble {
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
         Trouble::Redis(error.to_string())
-    }
-}
-
-impl Feed {
-    /// The block that holds the frame after `after`, if it is here.
-    fn take_after(&mut self, after: Sequence) -> Option<Arc<DurableBlock>> {
-        loop {
-            if self.front.is_none() {
-                self.front = match self.blocks.try_recv() {
-                    Ok(block) => Some(block),
-                    Err(TryRecvError::Empty) => None,
-                    Err(TryRecvError::Disconnected) => {
-                        self.has_ended = true;
-                        None
-                    }
-                };
-            }
-            let front = self.front.as_ref()?;
-            if after < front.last {
-                let is_next = front.before() <= after;
-                return if is_next { self.front.take() } else { None };
-            }
-            self.front = None;
-        }
-    }
-
-    /// Waits for a block.
-    fn wait(&mut self, time: Duration) {
-        match self.blocks.recv_timeout(time) {
-            Ok(block) => self.front = Some(block),
-            Err(RecvTimeoutError::Timeout) => (),
-            Err(RecvTimeoutError::Disconnected) => self.has_ended = true,
-        }
-    }
-
-    /// Lets all blocks go by; the journal has them.
-    fn pass(&mut self) {
-        self.take_after(Sequence(u64::MAX));
-    }
-
-    /// As [`Feed::pass`], until the journal has ended.
-    fn pass_all(self) {
-        while self.blocks.recv().is_ok() {}
     }
 }
 
@@ -178,27 +128,27 @@ impl EventStreams {
 
     /// Runs until the journal has ended. What cannot be sent by then is sent by the next life.
     pub fn run(mut self, blocks: Receiver<Arc<DurableBlock>>) -> Result<(), EngineError> {
-        let mut feed = Feed { blocks, front: None, has_ended: false };
+        let mut blocks = Blocks::new(blocks);
         let mut give_up_at = None;
         loop {
             if self.stop.is_wished()
                 && *give_up_at.get_or_insert_with(|| Instant::now() + DRAIN_MAX) <= Instant::now()
             {
                 tracing::info!("event queues are filled by the next life of the engine");
-                feed.pass_all();
+                blocks.pass_all();
                 return Ok(());
             }
-            match self.look_if_due().and_then(|()| self.step(&mut feed)) {
+            match self.look_if_due().and_then(|()| self.step(&mut blocks)) {
                 Ok(true) => self.failures_in_a_row = 0,
-                Ok(false) if feed.has_ended => return Ok(()),
+                Ok(false) if blocks.has_ended() => return Ok(()),
                 Ok(false) => {
                     let full_at = self.look_at_full_at.saturating_duration_since(Instant::now());
-                    feed.wait(full_at.min(LOOK_AT_FULL_EVERY));
+                    blocks.wait(full_at.min(LOOK_AT_FULL_EVERY));
                 }
                 Err(Trouble::Engine(error)) => return Err(error),
                 Err(Trouble::Redis(problem)) => {
                     self.abandon(&problem);
-                    feed.pass();
+                    blocks.pass();
                     std::thread::sleep(self.pause());
                 }
             }
@@ -213,14 +163,14 @@ impl EventStreams {
     }
 
     /// Sends frames that follow what has been sent; `false` when there are none, or no room.
-    fn step(&mut self, feed: &mut Feed) -> Result<bool, Trouble> {
+    fn step(&mut self, blocks: &mut Blocks) -> Result<bool, Trouble> {
         let Some(after) = self.queues.after() else {
-            feed.pass();
+            blocks.pass();
             return Ok(false);
         };
         let mut last = after;
         while self.pipeline.bytes() < BATCH_BYTES_MAX
-            && let Some(block) = feed.take_after(last)
+            && let Some(block) = blocks.take_after(last)
         {
             each_frame(&block.frames, block.before(), |frame| self.push(frame))?;
             last = block.last;
@@ -417,54 +367,4 @@ fn is_repeated(error: &ServerError) -> bool {
 fn sequence(value: &Value) -> Option<Sequence> {
     let Value::BulkString(text) = value else { return None };
     std::str::from_utf8(text).ok()?.parse().ok().map(Sequence)
-}
-
-#[cfg(test)]
-mod tests {
-    use crossbeam::channel::{Sender, bounded};
-
-    use super::*;
-    use crate::journal::block::Link;
-
-    fn feed() -> (Sender<Arc<DurableBlock>>, Feed) {
-        let (sender, blocks) = bounded(8);
-        (sender, Feed { blocks, front: None, has_ended: false })
-    }
-
-    fn send(sender: &Sender<Arc<DurableBlock>>, first: u64, last: u64) {
-        let (first, last) = (Sequence(first), Sequence(last));
-        let (frames, link) = (Vec::new(), Link::default());
-        sender.send(Arc::new(DurableBlock { first, last, frames, link })).unwrap();
-    }
-
-    #[test]
-    fn a_block_behind_a_gap_waits_until_the_gap_is_read_elsewhere() {
-        let (sender, mut feed) = feed();
-        for (first, last) in [(1, 3), (4, 6), (9, 9)] {
-            send(&sender, first, last);
-        }
-        let mut after = |sequence| feed.take_after(Sequence(sequence)).map(|block| block.first.0);
-        assert_eq!(after(0), Some(1));
-        // Somebody was set back: what is before the next block is no longer here.
-        assert_eq!(after(1), None);
-        // In the middle of a block: all of it comes.
-        assert_eq!(after(5), Some(4));
-        assert_eq!(after(6), None);
-        assert_eq!(after(8), Some(9));
-        assert_eq!(after(9), None);
-        assert!(!feed.has_ended);
-    }
-
-    #[test]
-    fn blocks_that_are_not_wanted_pass_and_the_end_is_seen() {
-        let (sender, mut feed) = feed();
-        send(&sender, 1, 1);
-        feed.wait(Duration::from_secs(600));
-        send(&sender, 2, 2);
-        feed.pass();
-        assert!(feed.front.is_none() && feed.blocks.is_empty() && !feed.has_ended);
-        drop(sender);
-        feed.wait(Duration::from_secs(600));
-        assert!(feed.has_ended);
-    }
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvError, TryRecvError};
+use crossbeam::channel::{Receiver, RecvError};
 use protocol::Sequence;
 
 use crate::durable::DurableBlock;
+use crate::durable::blocks::Blocks;
 use crate::error::JournalError;
 use crate::journal::DurablePosition;
 use crate::journal::block::Link;
@@ -23,14 +24,11 @@ const PATIENCE_WITHOUT_NEWS: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Feed {
-    blocks: Receiver<Arc<DurableBlock>>,
+    blocks: Blocks,
     follower: Follower,
     position: Arc<DurablePosition>,
-    /// Taken from `blocks`, not yet given out.
-    front: Option<Arc<DurableBlock>>,
     /// Since when something durable is awaited.
     awaited_since: Option<Instant>,
-    has_ended: bool,
 }
 
 /// Frames that come next.
@@ -64,42 +62,32 @@ impl Feed {
         follower: Follower,
         position: Arc<DurablePosition>,
     ) -> Feed {
-        Feed { blocks, follower, position, front: None, awaited_since: None, has_ended: false }
+        Feed { blocks: Blocks::new(blocks), follower, position, awaited_since: None }
     }
 
     /// What the journal hands over; closed when it has ended. Give it to [`Feed::push`].
     pub fn blocks(&self) -> &Receiver<Arc<DurableBlock>> {
-        &self.blocks
+        self.blocks.channel()
     }
 
     pub fn push(&mut self, block: Result<Arc<DurableBlock>, RecvError>) {
-        match block {
-            Ok(block) => self.front = Some(block),
-            Err(RecvError) => self.has_ended = true,
-        }
+        self.blocks.push(block);
     }
 
     /// Frames from the one after `applied` on. `None`: there are none yet, or none will come.
     pub fn next(&mut self, applied: Sequence) -> Result<Option<Supply>, JournalError> {
-        self.pull(applied);
-        let durable = match self.front.take() {
-            Some(block) if block.before() <= applied => {
-                self.awaited_since = None;
-                return Ok(Some(Supply::Block(block)));
-            }
-            Some(block) => {
-                let before = block.before();
-                self.front = Some(block);
-                before
-            }
-            None => self.position.get(),
-        };
+        if let Some(block) = self.blocks.take_after(applied) {
+            self.awaited_since = None;
+            return Ok(Some(Supply::Block(block)));
+        }
+        let gap_end = self.blocks.gap_end();
+        let durable = gap_end.unwrap_or_else(|| self.position.get());
         if durable <= applied {
             self.awaited_since = None;
             return Ok(None);
         }
         let since = *self.awaited_since.get_or_insert_with(Instant::now);
-        if self.front.is_none() && !self.has_ended && since.elapsed() < PATIENCE {
+        if gap_end.is_none() && !self.blocks.has_ended() && since.elapsed() < PATIENCE {
             return Ok(None);
         }
         let page = self.follower.page(Sequence(applied.0 + 1), durable, PAGE_BYTES)?;
@@ -114,29 +102,12 @@ impl Feed {
 
     /// Whether the journal has ended, so that what [`Feed::next`] has not will never come.
     pub fn has_ended(&self) -> bool {
-        self.has_ended
+        self.blocks.has_ended()
     }
 
     /// Whether more is waiting than was given out.
     pub fn has_more(&self) -> bool {
-        self.front.is_some() || !self.blocks.is_empty()
-    }
-
-    /// Brings to the front the first block that is news.
-    fn pull(&mut self, applied: Sequence) {
-        while self.front.as_ref().is_none_or(|block| block.last <= applied) {
-            self.front = match self.blocks.try_recv() {
-                Ok(block) => Some(block),
-                Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Disconnected) => {
-                    self.has_ended = true;
-                    None
-                }
-            };
-            if self.front.is_none() {
-                return;
-            }
-        }
+        self.blocks.has_more()
     }
 }
 
