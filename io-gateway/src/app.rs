@@ -79,6 +79,19 @@ impl App {
         Ok(key.account)
     }
 
+    /// As [`App::signed`], of a request whose parameters are its query; with these.
+    pub async fn signed_query<'q>(
+        &self,
+        headers: &HeaderMap,
+        instruction: Instruction,
+        query: Option<&'q str>,
+    ) -> Result<(AccountId, Parameters<'q>), ApiError> {
+        let parameters = [Parameters::from_query(query.unwrap_or_default())?];
+        let account = self.signed(headers, instruction, &parameters).await?;
+        let [parameters] = parameters;
+        Ok((account, parameters))
+    }
+
     /// Runs what has an effect to its end, also when the caller is dropped.
     pub async fn detached<T: Send + 'static>(
         &self,

@@ -37,9 +37,8 @@ async fn capital(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let parameters = [Parameters::from_query(&query)?];
-    let account = app.signed(&headers, Instruction::BalanceQuery, &parameters).await?;
+    let (account, _) =
+        app.signed_query(&headers, Instruction::BalanceQuery, query.as_deref()).await?;
     json(&capital_json(&app, account).await?)
 }
 
@@ -86,9 +85,8 @@ async fn account(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let parameters = [Parameters::from_query(&query)?];
-    let account = app.signed(&headers, Instruction::AccountQuery, &parameters).await?;
+    let (account, _) =
+        app.signed_query(&headers, Instruction::AccountQuery, query.as_deref()).await?;
     let orders = app.queries.open_orders(account, None).await?;
     json(&AccountJson {
         auto_borrow_settlements: false,

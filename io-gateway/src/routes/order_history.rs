@@ -36,10 +36,9 @@ async fn orders(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let parameters = [Parameters::from_query(&query)?];
-    let account = app.signed(&headers, Instruction::OrderHistoryQueryAll, &parameters).await?;
-    match wanted(&app, account, &parameters[0])? {
+    let (account, parameters) =
+        app.signed_query(&headers, Instruction::OrderHistoryQueryAll, query.as_deref()).await?;
+    match wanted(&app, account, &parameters)? {
         None => Ok(json_text("[]".to_owned())),
         Some(wanted) => {
             let mut rows = Vec::new();

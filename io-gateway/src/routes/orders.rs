@@ -63,11 +63,10 @@ async fn look(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let parameters = [Parameters::from_query(&query)?];
-    let account = app.signed(&headers, Instruction::OrderQuery, &parameters).await?;
-    let market = admission::market(&parameters[0], &app.catalog)?;
-    let target = admission::target(&parameters[0], market)?;
+    let (account, parameters) =
+        app.signed_query(&headers, Instruction::OrderQuery, query.as_deref()).await?;
+    let market = admission::market(&parameters, &app.catalog)?;
+    let target = admission::target(&parameters, market)?;
     let open = app.queries.order(account, market.id, target).await?;
     let open = open.filter(|open| open.account == account).ok_or_else(ApiError::not_found)?;
     json(&OrderState::open(&open).json(market, &app.catalog)?)
@@ -93,14 +92,13 @@ async fn open_orders(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let parameters = [Parameters::from_query(&query)?];
-    let account = app.signed(&headers, Instruction::OrderQueryAll, &parameters).await?;
-    let market = match parameters[0].get("symbol")? {
-        Some(_) => Some(admission::market(&parameters[0], &app.catalog)?.id),
+    let (account, parameters) =
+        app.signed_query(&headers, Instruction::OrderQueryAll, query.as_deref()).await?;
+    let market = match parameters.get("symbol")? {
+        Some(_) => Some(admission::market(&parameters, &app.catalog)?.id),
         None => None,
     };
-    if !markets::wants_spot(&parameters[0]) {
+    if !markets::wants_spot(&parameters) {
         return Ok(json_text("[]".to_owned()));
     }
     json(&open_orders_json(&app, account, market).await?)

@@ -12,7 +12,6 @@ use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::clock::now_ms;
 use crate::error::ApiError;
-use crate::parameters::Parameters;
 
 pub fn routes() -> Router<SharedApp> {
     Router::new()
@@ -57,8 +56,6 @@ async fn position(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let parameters = [Parameters::from_query(&query)?];
-    app.signed(&headers, Instruction::PositionQuery, &parameters).await?;
+    app.signed_query(&headers, Instruction::PositionQuery, query.as_deref()).await?;
     Ok(nothing().await)
 }
