@@ -2,7 +2,7 @@
 
 use engine_core::replica::{DAY_MINUTES, MarketReplica, Replica, WEEK_MINUTES};
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Query, Window};
-use protocol::{AccountId, MarketId, OpenOrder, Sequence, Side, Target};
+use protocol::{AccountId, MarketId, OpenOrder, Side, Target};
 
 use crate::market_data;
 
@@ -11,7 +11,7 @@ const LEVELS_MAX: usize = 10_000;
 
 /// Answers from the state as it is; `now_us` is the end of rolling windows.
 pub fn answer(replica: &Replica, query: &Query, now_us: u64) -> Answer {
-    let sequence = replica.last_sequence().unwrap_or(Sequence(0));
+    let sequence = replica.position();
     let body = body(replica, &query.ask, now_us).unwrap_or(AnswerBody::UnknownMarket);
     Answer { id: query.id, life: query.life, sequence, body }
 }

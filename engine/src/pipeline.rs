@@ -137,7 +137,7 @@ pub fn run(
     conditions.recovered.set(true);
     let position = Arc::new(DurablePosition::at(replica.last_sequence()));
     let archive = Archive { disk: Arc::clone(&disk), directory: journal.clone(), position };
-    let last = recovery::last_of(&replica);
+    let last = replica.position();
     let event_of = |market| recovery::last_event_of(&replica, market);
     let mut events = EventStreams::new(
         RedisLink::new(client.clone()),
@@ -194,7 +194,7 @@ struct Start {
 impl Pipeline {
     fn run(mut self, start: Start, conditions: Conditions) -> Result<(), EngineError> {
         let Start { replica, writer, shards, archive, events, keeper, snapshot, time_us } = start;
-        let last = recovery::last_of(&replica);
+        let last = replica.position();
         let position = Arc::clone(&archive.position);
         let cursors = Arc::new(DurableCursors::default());
         let (to_shards, from_ingress) = self.inbound_rings();

@@ -109,22 +109,22 @@ impl Recovered {
 
     /// Applies what the journal has behind the state.
     fn replay(&mut self, source: &Source<'_>) -> Result<(), EngineError> {
-        let mut pace = Pace::begin(last_of(&self.replica));
+        let mut pace = Pace::begin(self.replica.position());
         self.tail = reader::replay(source, |block| {
             for frame in Frame::each_of(block.frames) {
-                let after = last_of(&self.replica);
+                let after = self.replica.position();
                 let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
                 self.replica.apply(&frame)?;
                 self.time_us = self.time_us.max(frame.command.time_us);
             }
-            pace.show(last_of(&self.replica), block.progress);
+            pace.show(self.replica.position(), block.progress);
             Ok::<_, EngineError>(())
         })?;
         Ok(())
     }
 
     fn announce(&self, time: Duration) {
-        let (snapshot, last) = (self.snapshot.0, last_of(&self.replica).0);
+        let (snapshot, last) = (self.snapshot.0, self.replica.position().0);
         let (frames, milliseconds) = (last - snapshot, time.as_millis() as u64);
         metrics::gauge!("engine_recovery_seconds").set(time.as_secs_f64());
         metrics::gauge!("engine_recovery_frames").set(frames as f64);
@@ -202,11 +202,6 @@ impl Pace {
         let frames = last.0 - self.first.0;
         tracing::info!(frames, last = last.0, read_mib, total_mib, seconds_left, "replaying");
     }
-}
-
-/// The last frame applied; 0 before the first.
-pub fn last_of(replica: &Replica) -> Sequence {
-    replica.last_sequence().unwrap_or(Sequence(0))
 }
 
 /// The last frame on the event stream of `market`; 0 before the first.

@@ -13,7 +13,7 @@ use engine_core::digest::StateSum;
 use engine_core::recognition::{Recognition, Verdict};
 use protocol::{
     AccountId, Action, AssetId, Command, Event, Frame, FrameHeader, FrameWriter, Lots, MarketSpec,
-    OpenOrder, OrderId, OrderKind, Outcome, Place, Price, Side, StateDigest, Trade, Units,
+    OpenOrder, OrderId, OrderKind, Outcome, Place, Side, StateDigest, Trade, Units,
 };
 use serde::Serialize;
 
@@ -233,10 +233,11 @@ impl Derivation<'_> {
             (frame.header.outcome, place.kind)
         {
             let created_us = frame.command.time_us;
-            let open = open_order(order, place, price, lots_left, Units(quote), created_us);
-            self.steps.facts.push(Fact::Rest);
-            self.steps.orders.push(open);
-            self.put(open);
+            if let Some(open) = OpenOrder::of(place, order, lots_left, Units(quote), created_us) {
+                self.steps.facts.push(Fact::Rest);
+                self.steps.orders.push(open);
+                self.put(open);
+            }
             kept = self.market.hold(place.side, price, lots_left).unwrap_or_default();
         }
         self.give(place.account, self.market.received_asset(place.side), Units(received));
@@ -289,34 +290,5 @@ impl Derivation<'_> {
 
     fn take(&mut self, order: OrderId) -> Option<OpenOrder> {
         self.resting.get_mut(order.slot() as usize)?.take()
-    }
-}
-
-fn open_order(
-    order: OrderId,
-    place: &Place,
-    price: Price,
-    lots_left: Lots,
-    executed_quote: Units,
-    created_us: u64,
-) -> OpenOrder {
-    let (lots, post_only) = match place.kind {
-        OrderKind::Limit { lots, post_only, .. } => (lots, post_only),
-        OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => (lots_left, false),
-    };
-    OpenOrder {
-        order,
-        account: place.account,
-        client_id: place.client_id,
-        market: place.market,
-        side: place.side,
-        time_in_force: place.time_in_force,
-        self_trade_prevention: place.self_trade_prevention,
-        post_only,
-        price,
-        lots,
-        lots_left,
-        executed_quote,
-        created_us,
     }
 }

@@ -29,7 +29,6 @@ use crate::data_dir::Folders;
 use crate::disk::Disk;
 use crate::error::{EngineError, JournalError};
 use crate::journal::reader::{self, Begin, Mark, Progress, Source, Visit};
-use crate::recovery::last_of;
 use crate::snapshot;
 use crate::snapshot::read::{self, Loaded};
 
@@ -164,7 +163,7 @@ impl<'a> CarriedOut<'a> {
             self.rebuild()?;
         }
         for frame in Frame::each_of(block.frames) {
-            let after = last_of(&self.replica);
+            let after = self.replica.position();
             let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
             self.frame(&frame)?;
         }
@@ -255,7 +254,7 @@ impl<'a> CarriedOut<'a> {
             return;
         }
         self.shown = Instant::now();
-        let (sequence, Progress { read, total }) = (last_of(&self.replica).0, progress);
+        let (sequence, Progress { read, total }) = (self.replica.position().0, progress);
         let differences = self.found.differences.len();
         tracing::info!(sequence, read, total, differences, "verifying the journal");
     }

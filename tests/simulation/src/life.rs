@@ -169,7 +169,7 @@ impl Life {
         let found = Found { used: snapshot, unusable, mark: writer.mark() };
         let mut snapshots = Snapshots::new(place, definitions, plan.snapshot_frames, found);
         snapshots.take_stock()?;
-        let (bell, last) = (Bell::new(), replica.last_sequence().unwrap_or(Sequence(0)));
+        let (bell, last) = (Bell::new(), replica.position());
         let (mut outlets, mut inlets, mut shards) = (Vec::new(), Vec::new(), Vec::new());
         for shard in recovery::shards(&replica, plan.shards, LIMITS)? {
             let (outlet, inbound) = ring(plan.inbound_commands, &bell, &bell);
@@ -348,7 +348,7 @@ impl Life {
 
     /// Whether all that was read has gone everywhere.
     pub fn is_drained(&self) -> bool {
-        let is_behind = self.replica.last_sequence().unwrap_or(Sequence(0)) < self.durable;
+        let is_behind = self.replica.position() < self.durable;
         let waits = !self.to_replies.is_empty() || !self.letters.is_empty() || is_behind;
         !waits && !self.merge.has_news() && self.outlets.iter().all(|it| it.depth() == 0)
     }
