@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that is wrong ends the test")]
 
 use crate::catalog::Catalog;
-use crate::ids::{AssetId, MarketId};
+use crate::command::{OrderKind, Place};
+use crate::ids::{AccountId, AssetId, MarketId};
 use crate::market::{AssetSpec, FeeRate, Increment, MarketSpec};
-use crate::units::{Lots, Price};
+use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce};
 
 /// USDC, or Q.
 pub const QUOTE: AssetId = AssetId(1);
@@ -112,4 +113,18 @@ pub fn round_catalog() -> Catalog {
         ..market()
     };
     Catalog::new(vec![asset(QUOTE, "Q", 3), asset(BASE, "B", 3)], vec![market]).unwrap()
+}
+
+/// An order that rests, or takes what it meets, without a name and without an end.
+pub fn limit(market: MarketId, account: u32, side: Side, ticks: u64, lots: u64) -> Place {
+    Place {
+        market,
+        account: AccountId::new(account).unwrap(),
+        side,
+        kind: OrderKind::Limit { price: price(ticks), lots: Lots(lots), post_only: false },
+        time_in_force: TimeInForce::GoodTillCancelled,
+        self_trade_prevention: SelfTradePrevention::RejectTaker,
+        client_id: None,
+        valid_until_us: 0,
+    }
 }

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use engine_core::replica::Replica;
 use engine_core::{Input, Ledger, Sequencer, Shard};
-use protocol::fixture::{self, BASE, MARKET, QUOTE, price};
+use protocol::fixture::{self, BASE, MARKET, QUOTE};
 use protocol::{
     AccountId, Action, BookState, ClientId, Command, FeeRate, Frame, GatewayId, Lots, MarketSpec,
-    OrderKind, Origin, Place, SelfTradePrevention, Side, StreamCursor, Target, TimeInForce,
-    Transfer, TransferId, Units,
+    Origin, Side, StreamCursor, Target, Transfer, TransferId, Units,
 };
 use serde_json::Value;
 
@@ -37,16 +36,7 @@ fn account(id: u32) -> AccountId {
 }
 
 fn limit(id: u32, side: Side, ticks: u64, lots: u64) -> Action {
-    Action::Place(Place {
-        market: MARKET,
-        account: account(id),
-        side,
-        kind: OrderKind::Limit { price: price(ticks), lots: Lots(lots), post_only: false },
-        time_in_force: TimeInForce::GoodTillCancelled,
-        self_trade_prevention: SelfTradePrevention::RejectTaker,
-        client_id: None,
-        valid_until_us: 0,
-    })
+    Action::Place(fixture::limit(MARKET, id, side, ticks, lots))
 }
 
 /// An engine on one thread that is started as often as a test wants.

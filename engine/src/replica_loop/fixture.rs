@@ -6,9 +6,8 @@ use engine_core::replica::Replica;
 use engine_core::{Input, Ledger, Sequencer, Shard, ShardLimits};
 pub use protocol::fixture::{BASE, MARKET, QUOTE, price};
 use protocol::{
-    AccountId, Action, Catalog, Command, Frame, GatewayId, Lots, OrderId, OrderKind, Origin, Place,
-    SelfTradePrevention, Sequence, Side, StreamCursor, TimeInForce, Transfer, TransferId, Units,
-    fixture,
+    AccountId, Action, Catalog, Command, Frame, GatewayId, OrderId, Origin, Sequence, Side,
+    StreamCursor, Transfer, TransferId, Units, fixture,
 };
 
 use crate::durable::DurableBlock;
@@ -87,14 +86,5 @@ pub fn account(id: u32) -> AccountId {
 }
 
 pub fn limit(id: u32, side: Side, ticks: u64, lots: u64) -> Action {
-    Action::Place(Place {
-        market: MARKET,
-        account: account(id),
-        side,
-        kind: OrderKind::Limit { price: price(ticks), lots: Lots(lots), post_only: false },
-        time_in_force: TimeInForce::GoodTillCancelled,
-        self_trade_prevention: SelfTradePrevention::RejectTaker,
-        client_id: None,
-        valid_until_us: 0,
-    })
+    Action::Place(fixture::limit(MARKET, id, side, ticks, lots))
 }

@@ -13,11 +13,10 @@ use engine::counters::Counters;
 use engine::error::EngineError;
 use engine::pipeline::{self, Conditions};
 use engine::stop::Stop;
-use protocol::fixture::LISTING_TOML;
+use protocol::fixture::{self, LISTING_TOML};
 use protocol::{
-    AccountId, Action, AssetId, Command, Frame, GatewayId, Lots, MarketId, OrderKind, Origin,
-    Outcome, Place, Price, SelfTradePrevention, Sequence, Side, TimeInForce, Transfer, TransferId,
-    Units, keys,
+    AccountId, Action, AssetId, Command, Frame, GatewayId, MarketId, Origin, Outcome, Sequence,
+    Side, Transfer, TransferId, Units, keys,
 };
 use redis::{Client, Connection};
 use service::{ExchangeFile, Ops};
@@ -241,20 +240,7 @@ pub fn deposit(id: u32, asset: AssetId, units: u64) -> Action {
 }
 
 pub fn place(market: MarketId, owner: u32, side: Side, ticks: u64, lots: u64) -> Action {
-    Action::Place(Place {
-        market,
-        account: account(owner),
-        side,
-        kind: OrderKind::Limit {
-            price: Price::from_ticks(ticks).unwrap(),
-            lots: Lots(lots),
-            post_only: false,
-        },
-        time_in_force: TimeInForce::GoodTillCancelled,
-        self_trade_prevention: SelfTradePrevention::RejectTaker,
-        client_id: None,
-        valid_until_us: 0,
-    })
+    Action::Place(fixture::limit(market, owner, side, ticks, lots))
 }
 
 /// Two accounts with plenty of everything.

@@ -1,11 +1,11 @@
 //! Frames written by hand, and what the replica makes of them.
 
-use protocol::fixture::{BASE, MARKET, QUOTE, price, round_catalog};
+use protocol::fixture::{self, BASE, MARKET, QUOTE, price, round_catalog};
 use protocol::{
     AccountId, Action, AssetId, BookState, Closed, ClosedReason, Command, Event, Frame,
-    FrameHeader, FrameWriter, GatewayId, Interval, Lots, MarketId, OrderId, OrderKind, Origin,
-    Outcome, Place, Refusal, SelfTradePrevention, Sequence, Side, StateDigest, StreamCursor,
-    Target, TimeInForce, Trade, TradeId, Transfer, TransferId, Units,
+    FrameHeader, FrameWriter, GatewayId, Interval, Lots, MarketId, OrderId, Origin, Outcome, Place,
+    Refusal, Sequence, Side, StateDigest, StreamCursor, Target, Trade, TradeId, Transfer,
+    TransferId, Units,
 };
 
 use super::{Applied, DAY_MINUTES, Inconsistency, LevelChange, Replica, ReplicaError};
@@ -159,16 +159,7 @@ fn deposit(id: u32, asset: AssetId, units: u64, transfer: u64) -> Transfer {
 }
 
 fn limit(id: u32, side: Side, ticks: u64, lots: u64) -> Place {
-    Place {
-        market: MARKET,
-        account: account(id),
-        side,
-        kind: OrderKind::Limit { price: price(ticks), lots: Lots(lots), post_only: false },
-        time_in_force: TimeInForce::GoodTillCancelled,
-        self_trade_prevention: SelfTradePrevention::RejectTaker,
-        client_id: None,
-        valid_until_us: 0,
-    }
+    fixture::limit(MARKET, id, side, ticks, lots)
 }
 
 fn cause(result: Result<Applied, ReplicaError>) -> Inconsistency {
