@@ -1,6 +1,6 @@
 //! `[gateway]` of exchange.toml and the flags over it: `RawConfig` as written → `Config` checked.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ struct RawConfig {
     database_connections_max: u32,
     database_timeout_ms: u64,
     drain_ms_max: u64,
+    trusted_proxies: Vec<IpAddr>,
     web_dir: Option<PathBuf>,
     ws_url: Option<String>,
 }
@@ -70,6 +71,7 @@ impl Default for RawConfig {
             database_connections_max: 8,
             database_timeout_ms: 1_000,
             drain_ms_max: 10_000,
+            trusted_proxies: Vec::new(),
             web_dir: None,
             ws_url: None,
         }
@@ -97,6 +99,8 @@ pub struct HttpLimits {
     pub body_read_max: Duration,
     pub connections_max: usize,
     pub drain_max: Duration,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -183,6 +187,7 @@ impl Config {
                 body_read_max: Duration::from_millis(raw.body_read_ms_max),
                 connections_max: raw.connections_max,
                 drain_max: Duration::from_millis(raw.drain_ms_max),
+                trusted_proxies: raw.trusted_proxies,
             },
             database: DatabaseLimits {
                 connections_max: raw.database_connections_max,
