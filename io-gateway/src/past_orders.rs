@@ -72,7 +72,7 @@ const ROWS: &str = "\
     ORDER BY e.ts DIRECTION, e.sequence DIRECTION, e.sub DIRECTION";
 
 impl SortDirection {
-    const fn sql(self) -> &'static str {
+    pub(crate) const fn sql(self) -> &'static str {
         match self {
             SortDirection::Ascending => "ASC",
             SortDirection::Descending => "DESC",
@@ -183,7 +183,7 @@ fn merge(
 }
 
 /// The column that a number of the engine's is kept in.
-fn column<T, C: TryFrom<T>>(number: T) -> Result<C, ApiError> {
+pub(crate) fn column<T, C: TryFrom<T>>(number: T) -> Result<C, ApiError> {
     C::try_from(number).map_err(|_| ApiError::bug("a number is beyond its column"))
 }
 
@@ -267,12 +267,16 @@ const SELF_TRADE_PREVENTIONS: [SelfTradePrevention; 3] = [
     SelfTradePrevention::RejectBoth,
 ];
 
-fn unsigned(column: i64) -> Option<u64> {
+pub(crate) fn unsigned(column: i64) -> Option<u64> {
     u64::try_from(column).ok()
 }
 
 /// The one of `all` that the protocol has this number for.
-fn of_code<T: Copy, const N: usize>(all: [T; N], code: fn(T) -> i16, number: i16) -> Option<T> {
+pub(crate) fn of_code<T: Copy, const N: usize>(
+    all: [T; N],
+    code: fn(T) -> i16,
+    number: i16,
+) -> Option<T> {
     all.into_iter().find(|it| code(*it) == number)
 }
 

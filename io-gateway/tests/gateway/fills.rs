@@ -1,0 +1,149 @@
+//! The account's own fills, from rows as the sink writes them.
+
+use io_gateway::link::Health;
+use protocol::{MarketId, OrderId};
+use serde_json::{Value, json};
+use xtask::private_servers::Server;
+
+use crate::Stand;
+use crate::fake_engine;
+use crate::migrated_postgres::MigratedPostgres;
+
+fn order(market: u16, slot: u32) -> OrderId {
+    OrderId::from_parts(MarketId(market), slot, 1).unwrap()
+}
+
+/// A resting order of account 7 with a client id, which is filled in two steps; one without; and
+/// what it took in another market.
+async fn store(postgres: &MigratedPostgres) {
+    for (slot, client_id) in [(1, "4294967295"), (2, "NULL")] {
+        let placed = format!(
+            "INSERT INTO order_events VALUES (7, 0, '2026-01-01T00:00:00Z', {slot}, {}, 1, 1, 1, \
+             true, NULL, 0, 0, 0, false, {client_id}, 2050, 125, NULL, 125, 0, 0, \
+             '2026-01-01T00:00:00Z')",
+            order(1, slot).get()
+        );
+        postgres.execute(&placed).await;
+    }
+    // Account, sub, second, sequence; market, side, maker, fee asset; trade, order, client id;
+    // price, lots, quote, fee.
+    let (sol, other, taker) = (order(1, 1).get(), order(1, 2).get(), order(2, 1).get());
+    for row in [
+        format!(
+            "7, 0, '2026-01-01T00:00:01.123456Z', 11, 1, 1, true, 1, 5, {sol}, NULL, 2050, 25, 5125000, 4100"
+        ),
+        format!(
+            "7, 2, '2026-01-01T00:00:01.123456Z', 11, 1, 1, true, 1, 6, {other}, NULL, 2051, 1, 205100, 165"
+        ),
+        format!(
+            "7, 0, '2026-01-01T00:00:02.5Z', 12, 1, 1, true, 1, 7, {sol}, NULL, 2050, 100, 20500000, 0"
+        ),
+        format!(
+            "7, 1, '2026-01-01T00:00:03Z', 13, 2, 0, false, 3, 1, {taker}, 77, 1000001, 3, 3000003, 1"
+        ),
+        format!(
+            "8, 1, '2026-01-01T00:00:03Z', 13, 2, 1, true, 1, 1, {taker}, NULL, 1000001, 3, 3000003, 1"
+        ),
+    ] {
+        postgres.execute(&format!("INSERT INTO fills VALUES ({row})")).await;
+    }
+}
+
+impl Stand {
+    /// Parameters sorted by name, as they are signed.
+    async fn fill_history(&self, query: &str) -> (u16, Value) {
+        let path = format!("/wapi/v1/history/fills?{query}");
+        self.signed(("GET", &path), "fillHistoryQueryAll", query, "").await
+    }
+
+    async fn trade_ids(&self, query: &str) -> Vec<i64> {
+        let (status, rows) = self.fill_history(query).await;
+        assert_eq!(status, 200, "{query}: {rows}");
+        let id = |row: &Value| row["tradeId"].as_i64().unwrap();
+        rows.as_array().unwrap().iter().map(id).collect()
+    }
+}
+
+#[tokio::test]
+async fn fills_are_told_to_the_last_digit() {
+    let redis = Server::redis("gateway").unwrap();
+    let postgres = MigratedPostgres::start().await;
+    store(&postgres).await;
+    let _engine = fake_engine::run(&redis, &["SOL_USDC", "BTC_USDC"]).await;
+    let stand = Stand::start_with(&redis.url, postgres.url()).await;
+    stand.eventually(Health::is_whole).await;
+
+    let (status, rows) = stand.fill_history("").await;
+    let sol = |trade: i64, slot: u32, client_id: Value, price: &str, quantity: &str, fee: &str| {
+        json!({
+            "tradeId": trade, "orderId": order(1, slot).to_string(), "clientId": client_id,
+            "symbol": "SOL_USDC", "side": "Ask", "price": price, "quantity": quantity, "fee": fee,
+            "feeSymbol": "USDC", "isMaker": true, "systemOrderType": null,
+            "timestamp": if trade == 7 { "2026-01-01T00:00:02.500" } else { "2026-01-01T00:00:01.123" },
+        })
+    };
+    let taken = json!({
+        "tradeId": 1, "orderId": order(2, 1).to_string(), "clientId": "77",
+        "symbol": "BTC_USDC", "side": "Bid", "price": "100000.1", "quantity": "0.00003",
+        "fee": "0.00000001", "feeSymbol": "BTC", "isMaker": false,
+        "timestamp": "2026-01-01T00:00:03.000", "systemOrderType": null,
+    });
+    let expected = json!([
+        taken,
+        sol(7, 1, json!("4294967295"), "20.50", "1.00", "0"),
+        sol(6, 2, Value::Null, "20.51", "0.01", "0.000165"),
+        sol(5, 1, json!("4294967295"), "20.50", "0.25", "0.0041"),
+    ]);
+    assert_eq!((status, &rows), (200, &expected), "{rows:#}");
+
+    let start = 1_767_225_600_000_u64;
+    let first = order(1, 1);
+    for (query, expected) in [
+        ("sortDirection=Asc".to_owned(), vec![5, 6, 7, 1]),
+        ("limit=2&offset=1".to_owned(), vec![7, 6]),
+        ("limit=2&offset=3".to_owned(), vec![5]),
+        ("limit=0".to_owned(), vec![]),
+        ("symbol=SOL_USDC".to_owned(), vec![7, 6, 5]),
+        (format!("orderId={first}"), vec![7, 5]),
+        (format!("orderId={}", order(1, 9)), vec![]),
+        (format!("orderId={first}&symbol=BTC_USDC"), vec![]),
+        (
+            format!("fill_type=User&market_type=SPOT&order_id={first}&sort_direction=Asc"),
+            vec![5, 7],
+        ),
+        // Both ends are inside, to the last microsecond of the millisecond.
+        (format!("from={}&to={}", start + 1123, start + 2500), vec![7, 6, 5]),
+        (format!("from={}&to={}", start + 1124, start + 2499), vec![]),
+        (format!("fillType=User&from={}&limit=100&to={}", start, start + 1123), vec![6, 5]),
+        (format!("from={}&to={start}", start + 1), vec![]),
+        ("marketType=PERP&marketType=SPOT".to_owned(), vec![1, 7, 6, 5]),
+        ("marketType=PERP".to_owned(), vec![]),
+        ("fillType=Liquidation".to_owned(), vec![]),
+        ("strategyId=1".to_owned(), vec![]),
+        ("endTime=soon".to_owned(), vec![1, 7, 6, 5]),
+    ] {
+        assert_eq!(stand.trade_ids(&query).await, expected, "{query}");
+    }
+    for query in [
+        "limit=1001",
+        "offset=1000001",
+        "sortDirection=Up",
+        "symbol=SOL_EUR",
+        "from=x",
+        "to=-1",
+        "orderId=x",
+        "to=99999999999999999",
+    ] {
+        let (status, error) = stand.fill_history(query).await;
+        assert_eq!((status, &error["code"]), (400, &json!("INVALID_CLIENT_REQUEST")), "{query}");
+    }
+    // What is not signed is not read, whatever it is called.
+    let forged = ("GET", "/wapi/v1/history/fills?order_id=1");
+    let (status, _) = stand.signed(forged, "fillHistoryQueryAll", "orderId=1", "").await;
+    assert_eq!(status, 401);
+
+    // The engine is away: the database alone has the fills.
+    drop(redis);
+    stand.eventually(|health| !health.redis).await;
+    assert_eq!(stand.trade_ids("limit=1").await, [1]);
+}
