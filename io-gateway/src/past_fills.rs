@@ -42,20 +42,27 @@ pub struct Fill {
     pub fee: Units,
 }
 
-/// A maker's client id stands where its order came to rest. Order ids are unique, so the placement
-/// is found by id alone, through an index of orders that came to rest.
+/// A maker's client id stands in the row of its coming to rest.
 const ROWS: &str = "\
     SELECT f.ts, f.market_id, f.side, f.is_maker, f.trade_id, f.order_id, \
      coalesce(f.client_id, p.client_id) AS client_id, f.price_ticks, f.lots, f.fee_asset_id, \
      f.fee_units \
     FROM (SELECT * FROM fills WHERE account_id = $1 AND $2 <= ts AND ts < $3 \
            AND ($4::smallint IS NULL OR market_id = $4) \
-           AND ($5::bigint IS NULL OR order_id = $5) \
+           AND OF_ORDER \
           ORDER BY ts DIRECTION, sequence DIRECTION, sub DIRECTION LIMIT $6 OFFSET $7) AS f \
     LEFT JOIN LATERAL (SELECT placed.client_id FROM order_events AS placed \
            WHERE f.is_maker AND placed.order_id = f.order_id AND placed.kind = 1 LIMIT 1) AS p \
      ON true \
     ORDER BY f.ts DIRECTION, f.sequence DIRECTION, f.sub DIRECTION";
+
+/// What stands for OF_ORDER: the fills of one order lie between its first row and its end.
+const ANY_ORDER: &str = "$5::bigint IS NULL";
+const ONE_ORDER: &str = "\
+    order_id = $5::bigint \
+    AND (SELECT min(o.ts) FROM order_events AS o WHERE o.order_id = $5) <= ts \
+    AND ts <= coalesce((SELECT max(o.ts) FROM order_events AS o WHERE o.order_id = $5 \
+     AND o.kind <> 1), 'infinity')";
 
 impl PastFills {
     pub fn new(pool: PgPool) -> Self {
@@ -63,18 +70,19 @@ impl PastFills {
     }
 
     pub async fn page(&self, wanted: &Wanted) -> Result<Vec<Fill>, ApiError> {
-        let rows: Vec<FillRow> =
-            sqlx::query_as(AssertSqlSafe(ROWS.replace("DIRECTION", wanted.direction.sql())))
-                .bind(column::<_, i32>(wanted.account.get())?)
-                .bind(wanted.from)
-                .bind(wanted.until)
-                .bind(wanted.market.map(|market| column::<_, i16>(market.0)).transpose()?)
-                .bind(wanted.order.map(|order| column::<_, i64>(order.get())).transpose()?)
-                .bind(wanted.limit)
-                .bind(wanted.offset)
-                .fetch_all(&self.pool)
-                .await
-                .map_err(|error| ApiError::database(&error))?;
+        let of_order = if wanted.order.is_some() { ONE_ORDER } else { ANY_ORDER };
+        let sql = ROWS.replace("DIRECTION", wanted.direction.sql()).replace("OF_ORDER", of_order);
+        let rows: Vec<FillRow> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(column::<_, i32>(wanted.account.get())?)
+            .bind(wanted.from)
+            .bind(wanted.until)
+            .bind(wanted.market.map(|market| column::<_, i16>(market.0)).transpose()?)
+            .bind(wanted.order.map(|order| column::<_, i64>(order.get())).transpose()?)
+            .bind(wanted.limit)
+            .bind(wanted.offset)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| ApiError::database(&error))?;
         let fill = |row: &FillRow| {
             row.fill()
                 .ok_or_else(|| ApiError::bug(format_args!("fill {} is no fill", row.trade_id)))

@@ -1,8 +1,9 @@
 //! Behind a Redis, an engine of a few rules: enough to answer a gateway.
 //!
-//! A bid of 20.00 or more is filled at 20.00; an order for 6.66 lacks funds, and so does a withdrawal
-//! of 666 units; an order for 7.77 is never answered; anything else rests. The replica knows one open order of every account. A command that
-//! comes again is answered as the first time. [`Faults`] make it lose and forget.
+//! A bid of 20.00 or more is filled at 20.00; an order for 6.66 lacks funds, and so does a
+//! withdrawal of 666 units; an order for 7.77 is never answered; anything else rests. The replica
+//! knows one open order of every account. A command that comes again is answered as the first time.
+//! [`Faults`] make it lose and forget.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -25,28 +25,38 @@ async fn store(postgres: &MigratedPostgres) {
         );
         postgres.execute(&placed).await;
     }
-    // Account, sub, second, sequence; market, side, maker, fee asset; trade, order, client id;
-    // price, lots, quote, fee.
-    let (sol, other, taker) = (order(1, 1).get(), order(1, 2).get(), order(2, 1).get());
+    // Fraction of a second and sequence; the order; then price, lots, quote and fee.
+    let made = |sub: u8, time: &str, sequence: u8, trade: u8, slot: u32, amounts: &str| {
+        let order = order(1, slot).get();
+        format!(
+            "7, {sub}, '2026-01-01T00:00:0{time}Z', {sequence}, 1, 1, true, 1, {trade}, {order}, \
+             NULL, {amounts}"
+        )
+    };
+    let took = |account: u8, side: u8, rest: &str| {
+        let order = order(2, 1).get();
+        format!(
+            "{account}, 1, '2026-01-01T00:00:03Z', 13, 2, {side}, {rest}, \
+             1000001, 3, 3000003, 1"
+        )
+        .replace("ORDER", &order.to_string())
+    };
     for row in [
-        format!(
-            "7, 0, '2026-01-01T00:00:01.123456Z', 11, 1, 1, true, 1, 5, {sol}, NULL, 2050, 25, 5125000, 4100"
-        ),
-        format!(
-            "7, 2, '2026-01-01T00:00:01.123456Z', 11, 1, 1, true, 1, 6, {other}, NULL, 2051, 1, 205100, 165"
-        ),
-        format!(
-            "7, 0, '2026-01-01T00:00:02.5Z', 12, 1, 1, true, 1, 7, {sol}, NULL, 2050, 100, 20500000, 0"
-        ),
-        format!(
-            "7, 1, '2026-01-01T00:00:03Z', 13, 2, 0, false, 3, 1, {taker}, 77, 1000001, 3, 3000003, 1"
-        ),
-        format!(
-            "8, 1, '2026-01-01T00:00:03Z', 13, 2, 1, true, 1, 1, {taker}, NULL, 1000001, 3, 3000003, 1"
-        ),
+        made(0, "1.123456", 11, 5, 1, "2050, 25, 5125000, 4100"),
+        made(2, "1.123456", 11, 6, 2, "2051, 1, 205100, 165"),
+        made(0, "2.5", 12, 7, 1, "2050, 100, 20500000, 0"),
+        took(7, 0, "false, 3, 1, ORDER, 77"),
+        took(8, 1, "true, 1, 1, ORDER, NULL"),
     ] {
         postgres.execute(&format!("INSERT INTO fills VALUES ({row})")).await;
     }
+    // An order that took has one row, as its sink writes it.
+    let taken = format!(
+        "INSERT INTO order_events VALUES (7, 0, '2026-01-01T00:00:03Z', 13, {}, 2, 2, 0, true, \
+         NULL, 0, 0, 0, false, 77, 1000001, 3, NULL, 0, 3, 3000003, '2026-01-01T00:00:03Z')",
+        order(2, 1).get()
+    );
+    postgres.execute(&taken).await;
 }
 
 impl Stand {
@@ -64,29 +74,40 @@ impl Stand {
     }
 }
 
-#[tokio::test]
-async fn fills_are_told_to_the_last_digit() {
+struct World {
+    redis: Server,
+    _postgres: MigratedPostgres,
+    stand: Stand,
+}
+
+async fn world() -> World {
     let redis = Server::redis("gateway").unwrap();
     let postgres = MigratedPostgres::start().await;
     store(&postgres).await;
     let _engine = fake_engine::run(&redis, &["SOL_USDC", "BTC_USDC"]).await;
     let stand = Stand::start_with(&redis.url, postgres.url()).await;
     stand.eventually(Health::is_whole).await;
+    World { redis, _postgres: postgres, stand }
+}
 
+#[tokio::test]
+async fn fills_are_told_to_the_last_digit() {
+    let World { redis, stand, _postgres } = world().await;
     let (status, rows) = stand.fill_history("").await;
+    let at = |seconds: &str| format!("2026-01-01T00:00:{seconds}");
     let sol = |trade: i64, slot: u32, client_id: Value, price: &str, quantity: &str, fee: &str| {
         json!({
             "tradeId": trade, "orderId": order(1, slot).to_string(), "clientId": client_id,
             "symbol": "SOL_USDC", "side": "Ask", "price": price, "quantity": quantity, "fee": fee,
             "feeSymbol": "USDC", "isMaker": true, "systemOrderType": null,
-            "timestamp": if trade == 7 { "2026-01-01T00:00:02.500" } else { "2026-01-01T00:00:01.123" },
+            "timestamp": if trade == 7 { at("02.500") } else { at("01.123") },
         })
     };
     let taken = json!({
         "tradeId": 1, "orderId": order(2, 1).to_string(), "clientId": "77",
         "symbol": "BTC_USDC", "side": "Bid", "price": "100000.1", "quantity": "0.00003",
         "fee": "0.00000001", "feeSymbol": "BTC", "isMaker": false,
-        "timestamp": "2026-01-01T00:00:03.000", "systemOrderType": null,
+        "timestamp": at("03.000"), "systemOrderType": null,
     });
     let expected = json!([
         taken,
@@ -96,6 +117,15 @@ async fn fills_are_told_to_the_last_digit() {
     ]);
     assert_eq!((status, &rows), (200, &expected), "{rows:#}");
 
+    // The engine is away: the database alone has the fills.
+    drop(redis);
+    stand.eventually(|health| !health.redis).await;
+    assert_eq!(stand.trade_ids("limit=1").await, [1]);
+}
+
+#[tokio::test]
+async fn fills_are_chosen_by_what_the_query_says() {
+    let World { redis: _redis, stand, _postgres } = world().await;
     let start = 1_767_225_600_000_u64;
     let first = order(1, 1);
     for (query, expected) in [
@@ -105,6 +135,7 @@ async fn fills_are_told_to_the_last_digit() {
         ("limit=0".to_owned(), vec![]),
         ("symbol=SOL_USDC".to_owned(), vec![7, 6, 5]),
         (format!("orderId={first}"), vec![7, 5]),
+        (format!("orderId={}", order(2, 1)), vec![1]),
         (format!("orderId={}", order(1, 9)), vec![]),
         (format!("orderId={first}&symbol=BTC_USDC"), vec![]),
         (
@@ -141,9 +172,4 @@ async fn fills_are_told_to_the_last_digit() {
     let forged = ("GET", "/wapi/v1/history/fills?order_id=1");
     let (status, _) = stand.signed(forged, "fillHistoryQueryAll", "orderId=1", "").await;
     assert_eq!(status, 401);
-
-    // The engine is away: the database alone has the fills.
-    drop(redis);
-    stand.eventually(|health| !health.redis).await;
-    assert_eq!(stand.trade_ids("limit=1").await, [1]);
 }
