@@ -17,9 +17,11 @@ use crate::history::{self, History};
 use crate::keys::KeyCache;
 use crate::link::EngineLink;
 use crate::parameters::Parameters;
+use crate::past_fills::PastFills;
 use crate::past_orders::PastOrders;
 use crate::queries::Queries;
 use crate::submission::Submissions;
+use crate::transfers::Transfers;
 
 pub struct App {
     pub catalog: Catalog,
@@ -31,6 +33,8 @@ pub struct App {
     pub keys: KeyCache,
     pub history: History,
     pub past_orders: PastOrders,
+    pub past_fills: PastFills,
+    pub transfers: Transfers,
     pub audit: Audit,
     pub admin_token: Option<String>,
     pub ws_url: Option<String>,
@@ -59,6 +63,8 @@ impl App {
             keys: KeyCache::new(pool.clone()),
             history: History::new(pool.clone()),
             past_orders: PastOrders::new(pool.clone(), &config.catalog),
+            past_fills: PastFills::new(pool.clone()),
+            transfers: Transfers::new(pool.clone()),
             audit: Audit::new(pool),
             admin_token: config.admin_token.clone(),
             ws_url: config.ws_url.clone(),

@@ -36,6 +36,14 @@ pub enum Instruction {
     OrderCancelAll,
     OrderHistoryQueryAll,
     PositionQuery,
+    FillHistoryQueryAll,
+    DepositQueryAll,
+    DepositAddressQuery,
+    WithdrawalQueryAll,
+    Withdraw,
+    MaxOrderQuantity,
+    MaxWithdrawalQuantity,
+    CollateralQuery,
 }
 
 impl Instruction {
@@ -51,6 +59,14 @@ impl Instruction {
             Instruction::OrderCancelAll => "orderCancelAll",
             Instruction::OrderHistoryQueryAll => "orderHistoryQueryAll",
             Instruction::PositionQuery => "positionQuery",
+            Instruction::FillHistoryQueryAll => "fillHistoryQueryAll",
+            Instruction::DepositQueryAll => "depositQueryAll",
+            Instruction::DepositAddressQuery => "depositAddressQuery",
+            Instruction::WithdrawalQueryAll => "withdrawalQueryAll",
+            Instruction::Withdraw => "withdraw",
+            Instruction::MaxOrderQuantity => "maxOrderQuantity",
+            Instruction::MaxWithdrawalQuantity => "maxWithdrawalQuantity",
+            Instruction::CollateralQuery => "collateralQuery",
         }
     }
 }

@@ -6,8 +6,13 @@ pub mod markets;
 pub mod history;
 pub mod orders;
 pub mod order_history;
+pub mod paging;
+pub mod fills;
 pub mod batch;
 pub mod accounts;
+pub mod capital;
+pub mod deposits;
+pub mod withdrawals;
 pub mod admin;
 pub mod web;
 
@@ -35,8 +40,12 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(history::routes())
         .merge(orders::routes())
         .merge(order_history::routes())
+        .merge(fills::routes())
         .merge(batch::routes())
         .merge(accounts::routes())
+        .merge(capital::routes())
+        .merge(deposits::routes())
+        .merge(withdrawals::routes())
         .route("/web/config.json", get(web::config));
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));

@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on says where.
 
 mod administration;
+mod capital;
 mod database;
+mod deposits;
 mod fake_engine;
+mod fills;
 mod migrated_postgres;
 mod order_history;
 mod resending;
+mod withdrawals;
 
 use std::sync::Arc;
 use std::time::Duration;
