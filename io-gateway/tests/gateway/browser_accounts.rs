@@ -29,6 +29,13 @@ impl Exchange {
         Exchange { redis, postgres, engine, stand }
     }
 
+    /// One more gateway on the same engine and database.
+    pub async fn other_gateway(&self, settings: &str) -> Stand {
+        let other = Stand::start_set(&self.redis.url, self.postgres.url(), settings).await;
+        other.eventually(Health::is_whole).await;
+        other
+    }
+
     pub async fn count(&self, what: &'static str) -> i64 {
         sqlx::query_scalar(what).fetch_one(&self.postgres.pool).await.unwrap()
     }
@@ -254,8 +261,7 @@ async fn forged_expired_and_revoked_sessions_open_nothing() {
     }
     assert_eq!(capital(ann.headers()).await.0, 200);
 
-    let other = Stand::start_with(&exchange.redis.url, exchange.postgres.url()).await;
-    other.eventually(Health::is_whole).await;
+    let other = exchange.other_gateway("id = 2\n").await;
     assert_eq!(other.json("GET", "/auth/v1/me", &ann.headers(), "").await.0, 200);
     stand.json("POST", "/auth/v1/logout", &ann.headers(), "").await;
     let revoked_at = clock::now_ms();
@@ -265,7 +271,7 @@ async fn forged_expired_and_revoked_sessions_open_nothing() {
     }
 
     exchange.postgres.execute("UPDATE sessions SET expires_at = now() - interval '1 s'").await;
-    let third = Stand::start_with(&exchange.redis.url, exchange.postgres.url()).await;
+    let third = exchange.other_gateway("id = 3\n").await;
     let expired = third.json("GET", "/auth/v1/me", &bob.headers(), "").await;
     assert_eq!(code(&expired), (401, "UNAUTHORIZED"));
 }
@@ -292,7 +298,7 @@ async fn the_faucet_gives_once_a_day_and_is_absent_when_it_is_off() {
     let (_, config) = stand.json("GET", "/web/config.json", "", "").await;
     assert_eq!(config["faucet"], true);
 
-    let without = Stand::start_with(&exchange.redis.url, exchange.postgres.url()).await;
+    let without = exchange.other_gateway("id = 2\n").await;
     let body = r#"{"symbol":"USDC"}"#;
     let absent = without.json("POST", "/auth/v1/faucet", &ann.headers(), body).await;
     assert_eq!(code(&absent), (404, "RESOURCE_NOT_FOUND"));

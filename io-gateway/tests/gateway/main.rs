@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on says where.
 
+mod account_keys;
 mod administration;
 mod browser_accounts;
 mod database;
