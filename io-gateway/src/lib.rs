@@ -1,9 +1,11 @@
 //! REST gateway: verifies, validates, encodes; answers when the engine has decided.
 //!
 //! ```text
-//! server ─▶ routes ─▶ body, parameters ─▶ auth (keys) ─▶ admission ─▶ submission ─▶ link ─▶ Redis
-//!                                                        queries ──────────────────▶ link ─▶ Redis
-//!           routes ◀─ order_json ◀──────────────────────────────────── replies ◀── link ◀─ Redis
+//! server ─▶ routes ─▶ body, parameters ─▶ caller ─▶ admission ─▶ submission ─▶ link ─▶ Redis
+//!                                           │        queries ─────────────────▶ link ─▶ Redis
+//!           routes ◀─ order_json            │  ◀───────────────── replies ◀──── link ◀─ Redis
+//!                                           ├▶ auth, keys: a signature ──────────▶ PostgreSQL
+//!                                           └▶ sessions: a cookie, from logins ──▶ PostgreSQL
 //! ```
 //!
 //! Invariants: a command is sent again only under its own name, and only while its client waits;
