@@ -1,15 +1,19 @@
 //! `[gateway]` of exchange.toml and the flags over it: `RawConfig` as written → `Config` checked.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use protocol::{Catalog, GatewayId};
+use protocol::{AssetId, Catalog, GatewayId, Units, decimal};
 use serde::Deserialize;
 use service::{CommonArgs, ExchangeFile};
 
 use crate::error::GatewayError;
+use crate::sessions::CookieTransport;
+use crate::sign_in_limits::SignInRates;
 
 /// REST gateway of the exchange: verifies, validates, encodes; answers when the engine has decided.
 #[derive(Parser, Debug)]
@@ -48,6 +52,10 @@ struct RawConfig {
     database_timeout_ms: u64,
     drain_ms_max: u64,
     trusted_proxies: Vec<IpAddr>,
+    secure_cookies: bool,
+    sign_ins_per_address_min: u32,
+    sign_ins_per_email_min: u32,
+    faucet: BTreeMap<String, String>,
     web_dir: Option<PathBuf>,
     ws_url: Option<String>,
 }
@@ -72,6 +80,10 @@ impl Default for RawConfig {
             database_timeout_ms: 1_000,
             drain_ms_max: 10_000,
             trusted_proxies: Vec::new(),
+            secure_cookies: false,
+            sign_ins_per_address_min: 60,
+            sign_ins_per_email_min: 10,
+            faucet: BTreeMap::new(),
             web_dir: None,
             ws_url: None,
         }
@@ -120,6 +132,10 @@ pub struct Config {
     pub engine: EngineLimits,
     pub http: HttpLimits,
     pub database: DatabaseLimits,
+    pub cookie_transport: CookieTransport,
+    pub sign_in_rates: SignInRates,
+    /// What the faucet gives of each asset; it is off when that is nothing.
+    pub faucet: BTreeMap<AssetId, Units>,
     pub web_dir: Option<PathBuf>,
     pub ws_url: Option<String>,
     /// `EXCHANGE_ADMIN_TOKEN`; without it there is no admin surface.
@@ -166,7 +182,18 @@ impl Config {
             let rule = "must have at least 16 characters";
             return Err(GatewayError::Setting { key: "EXCHANGE_ADMIN_TOKEN", rule });
         }
+        let sign_in_rates = SignInRates {
+            per_address: rate("sign_ins_per_address_min", raw.sign_ins_per_address_min)?,
+            per_email: rate("sign_ins_per_email_min", raw.sign_ins_per_email_min)?,
+        };
+        let faucet = faucet(&raw.faucet, &file.catalog)?;
         Ok(Config {
+            cookie_transport: match raw.secure_cookies {
+                true => CookieTransport::HttpsOnly,
+                false => CookieTransport::Any,
+            },
+            sign_in_rates,
+            faucet,
             catalog: file.catalog,
             redis_url: file.redis_url,
             database_url: file.database_url,
@@ -198,6 +225,24 @@ impl Config {
             admin_token,
         })
     }
+}
+
+fn rate(key: &'static str, per_min: u32) -> Result<NonZeroU32, GatewayError> {
+    NonZeroU32::new(per_min).ok_or(GatewayError::Setting { key, rule: "must be at least 1" })
+}
+
+fn faucet(
+    raw: &BTreeMap<String, String>,
+    catalog: &Catalog,
+) -> Result<BTreeMap<AssetId, Units>, GatewayError> {
+    let amount = |(symbol, quantity): (&String, &String)| {
+        let asset = catalog.asset_by_symbol(symbol)?;
+        let units = decimal::parse(quantity).and_then(|value| decimal::units(value, asset)).ok()?;
+        Some((asset.id, units))
+    };
+    let rule = "must give amounts of listed assets";
+    let amounts = raw.iter().map(amount).collect::<Option<_>>();
+    amounts.ok_or(GatewayError::Setting { key: "faucet", rule })
 }
 
 fn within<T: PartialOrd>(
@@ -240,6 +285,8 @@ mod tests {
             ("reply_timeout_ms = 0", "reply_timeout_ms"),
             ("body_bytes_max = 10", "body_bytes_max"),
             ("in_flight_max = 0", "in_flight_max"),
+            ("sign_ins_per_email_min = 0", "sign_ins_per_email_min"),
+            ("faucet = { EUR = \"5\" }", "faucet"),
         ] {
             let error = check(section, None).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");

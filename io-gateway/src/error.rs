@@ -39,6 +39,7 @@ pub enum GatewayError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
+    Forbidden,
     InsufficientFunds,
     InvalidAsset,
     InvalidClientRequest,
@@ -63,6 +64,7 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Code::InvalidSignature | Code::Unauthorized => StatusCode::UNAUTHORIZED,
+            Code::Forbidden => StatusCode::FORBIDDEN,
             Code::ResourceNotFound => StatusCode::NOT_FOUND,
             Code::PreconditionFailed => StatusCode::CONFLICT,
             Code::Maintenance | Code::TooManyRequests => StatusCode::SERVICE_UNAVAILABLE,

@@ -14,6 +14,9 @@ pub mod capital;
 pub mod deposits;
 pub mod withdrawals;
 pub mod admin;
+pub mod auth_accounts;
+pub mod auth_keys;
+pub mod faucet;
 pub mod web;
 
 use std::any::Any;
@@ -46,6 +49,7 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(capital::routes())
         .merge(deposits::routes())
         .merge(withdrawals::routes())
+        .merge(auth_accounts::routes(&app))
         .route("/web/config.json", get(web::config));
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));
@@ -93,6 +97,8 @@ pub(crate) fn json_text(text: String) -> Response {
     ([(header::CONTENT_TYPE, json)], text).into_response()
 }
 
+/// Any page may call, with a key; none of another origin may use a session: no credentials are
+/// allowed, and `X-CSRF-Token` is not among the headers.
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AnyOrigin)

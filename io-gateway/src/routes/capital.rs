@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::query::{Balance, Ticker, Window};
@@ -18,6 +17,7 @@ use super::withdrawals::unknown_asset;
 use crate::admission::{self, SIDES};
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::order_json::{Null, asset};
 
@@ -49,11 +49,11 @@ struct OrderLimitJson<'c> {
 
 async fn order_limit(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::MaxOrderQuantity, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::MaxOrderQuantity, query.as_deref()).await?;
     let market = admission::market(&parameters, &app.catalog)?;
     let side = parameters.choice("side", &SIDES)?.ok_or_else(|| ApiError::missing("side"))?;
     let price = match parameters.get("price")? {
@@ -105,11 +105,11 @@ struct WithdrawalLimitJson<'c> {
 
 async fn withdrawal_limit(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::MaxWithdrawalQuantity, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::MaxWithdrawalQuantity, query.as_deref()).await?;
     let symbol = parameters.required_text("symbol")?;
     let asset = app.catalog.asset_by_symbol(symbol).ok_or_else(unknown_asset)?;
     let funds = available(&app, account, asset.id).await?;
@@ -156,11 +156,11 @@ struct SummaryJson<'c> {
 
 async fn collateral(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, _) =
-        app.signed_query(&headers, Instruction::CollateralQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::CollateralQuery, query.as_deref()).await?;
     let balances = app.queries.balances(account).await?;
     let tickers = app.queries.tickers(None, Window::Day).await?;
     json(&summary(&balances, &tickers, &app.catalog)?)

@@ -2,7 +2,6 @@
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::{AssetSpec, text};
@@ -12,6 +11,7 @@ use super::paging::{Page, Period};
 use super::{json, json_text};
 use crate::app::SharedApp;
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::chains::Chain;
 use crate::error::ApiError;
 use crate::order_json::{Null, asset, naive_time};
@@ -46,11 +46,11 @@ struct DepositJson<'c> {
 
 async fn deposits(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::DepositQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::DepositQueryAll, query.as_deref()).await?;
     let Page { limit, offset } = Page::read(&parameters)?;
     let Period { from, until } = Period::read(&parameters)?;
     if until <= from || limit == 0 {
@@ -89,11 +89,11 @@ struct AddressJson {
 
 async fn address(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::DepositAddressQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::DepositAddressQuery, query.as_deref()).await?;
     let name = parameters.required_text("blockchain")?;
     let chain =
         Chain::from_name(name).ok_or_else(|| ApiError::field("blockchain", "is unknown"))?;

@@ -2,7 +2,6 @@
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::{AccountId, Catalog, MarketSpec, OrderId, Side, text};
@@ -14,6 +13,7 @@ use super::{json, json_text, markets};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::order_json::{Null, asset, naive_time};
 use crate::parameters::Parameters;
@@ -52,11 +52,11 @@ struct FillJson<'c> {
 
 async fn fills(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::FillHistoryQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::FillHistoryQueryAll, query.as_deref()).await?;
     let parameters = parameters.with_aliases(&ALIASES);
     let Some(wanted) = wanted(&app.catalog, account, &parameters)? else {
         return Ok(json_text("[]".to_owned()));

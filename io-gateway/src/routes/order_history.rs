@@ -5,7 +5,6 @@
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::{AccountId, FinishedOrder, OrderId, Target};
@@ -15,6 +14,7 @@ use super::{json, json_text, markets};
 use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::order_json::finished_json;
 use crate::parameters::Parameters;
@@ -33,11 +33,11 @@ pub fn routes() -> Router<SharedApp> {
 
 async fn orders(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::OrderHistoryQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::OrderHistoryQueryAll, query.as_deref()).await?;
     match wanted(&app, account, &parameters)? {
         None => Ok(json_text("[]".to_owned())),
         Some(wanted) => {

@@ -3,7 +3,6 @@
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::{
@@ -17,6 +16,7 @@ use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
+use crate::caller::Caller;
 use crate::chains::{self, Chain};
 use crate::error::{ApiError, Code};
 use crate::order_json::{Null, asset, naive_time};
@@ -61,11 +61,11 @@ struct WithdrawalJson<'c> {
 
 async fn withdrawals(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::WithdrawalQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::WithdrawalQueryAll, query.as_deref()).await?;
     let Page { limit, offset } = Page::read(&parameters)?;
     let Period { from, until } = Period::read(&parameters)?;
     let id = parameters.unsigned("id")?;
@@ -120,11 +120,11 @@ fn withdrawal_json(
 
 async fn withdraw(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    let account = app.signed(&headers, Instruction::Withdraw, &parameters).await?;
+    let account = app.signed(&caller, Instruction::Withdraw, &parameters).await?;
     let request = request(&parameters[0], &app.catalog, account)?;
     let worker = SharedApp::clone(&app);
     let withdrawal = app.detached(async move { carry_out(&worker, &request).await }).await?;

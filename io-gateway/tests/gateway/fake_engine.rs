@@ -60,6 +60,7 @@ pub struct State {
     book_states: HashMap<MarketId, BookState>,
     frames: HashMap<Origin, (u64, Vec<u8>)>,
     transfers: Vec<(TransferId, Command, Sequence)>,
+    accounts_next: u32,
     sequence: u64,
 }
 
@@ -99,6 +100,7 @@ pub async fn run(redis: &Server, markets: &[&str]) -> FakeEngine {
         ]),
         frames: HashMap::new(),
         transfers: Vec::new(),
+        accounts_next: 5,
         sequence: 100,
     };
     let engine = FakeEngine { state: Arc::new(Mutex::new(state)) };
@@ -195,7 +197,8 @@ impl State {
                 Some((Outcome::Cancelled, vec![Event::Closed(closed(market, account))]))
             }
             Action::CreateAccount => {
-                let account = AccountId::new(5).unwrap();
+                let account = AccountId::new(self.accounts_next).unwrap();
+                self.accounts_next += 1;
                 Some((Outcome::AccountCreated { account }, Vec::new()))
             }
             Action::Withdraw(transfer) if transfer.units == LACKING => {
