@@ -15,6 +15,7 @@ use crate::config::{Config, HttpLimits};
 use crate::error::{ApiError, GatewayError};
 use crate::history::{self, History};
 use crate::keys::KeyCache;
+use crate::limits::{Limits, weights};
 use crate::link::EngineLink;
 use crate::parameters::Parameters;
 use crate::past_orders::PastOrders;
@@ -24,6 +25,7 @@ use crate::submission::Submissions;
 pub struct App {
     pub catalog: Catalog,
     pub http: HttpLimits,
+    pub limits: Limits,
     pub link: Arc<EngineLink>,
     pub submissions: Submissions,
     pub queries: Queries,
@@ -52,6 +54,7 @@ impl App {
         Ok(Arc::new(App {
             catalog: config.catalog.clone(),
             http: config.http.clone(),
+            limits: Limits::new(&config.limits),
             submissions: Submissions::new(Arc::clone(&link)),
             book_states: BookStates::new(queries.clone()),
             queries,
@@ -76,6 +79,8 @@ impl App {
         let credentials = Credentials::read(headers, now_ms())?;
         let key = self.keys.get(&credentials.key).await?;
         credentials.verify(&key.verifying, instruction, parameters)?;
+        let weight = weights::of_signed(instruction, parameters.len());
+        self.limits.take_of_signer(&credentials.key, key.account, weight)?;
         Ok(key.account)
     }
 

@@ -1,7 +1,8 @@
 //! REST gateway: verifies, validates, encodes; answers when the engine has decided.
 //!
 //! ```text
-//! server ─▶ routes ─▶ body, parameters ─▶ auth (keys) ─▶ admission ─▶ submission ─▶ link ─▶ Redis
+//! server (connections), limits
+//!   └─▶ routes ─▶ body, parameters ─▶ auth (keys) ─▶ admission ─▶ submission ─▶ link ─▶ Redis
 //!                                                        queries ──────────────────▶ link ─▶ Redis
 //!           routes ◀─ order_json ◀──────────────────────────────────── replies ◀── link ◀─ Redis
 //! ```
@@ -17,6 +18,8 @@ pub mod error;
 pub mod app;
 pub mod server;
 pub mod routes;
+pub mod connections;
+pub mod limits;
 pub mod body;
 pub mod parameters;
 pub mod auth;

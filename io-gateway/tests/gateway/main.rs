@@ -5,6 +5,7 @@
 mod administration;
 mod database;
 mod fake_engine;
+mod limits;
 mod migrated_postgres;
 mod order_history;
 mod resending;
