@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::http::HeaderMap;
 use protocol::{AccountId, Catalog};
@@ -78,7 +79,10 @@ impl App {
     ) -> Result<AccountId, ApiError> {
         let credentials = Credentials::read(headers, now_ms())?;
         let key = self.keys.get(&credentials.key).await?;
-        credentials.verify(&key.verifying, instruction, parameters)?;
+        let began = Instant::now();
+        let verified = credentials.verify(&key.verifying, instruction, parameters);
+        metrics::histogram!("gateway_verify_seconds").record(began.elapsed());
+        verified?;
         let weight = weights::of_signed(instruction, parameters.len());
         self.limits.take_of_signer(&credentials.key, key.account, weight)?;
         Ok(key.account)
