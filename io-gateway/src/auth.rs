@@ -39,7 +39,7 @@ pub enum Instruction {
 }
 
 impl Instruction {
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Instruction::AccountQuery => "accountQuery",
             Instruction::AccountUpdate => "accountUpdate",

@@ -17,6 +17,7 @@ pub mod error;
 pub mod app;
 pub mod server;
 pub mod routes;
+pub mod openapi;
 pub mod body;
 pub mod parameters;
 pub mod auth;

@@ -10,6 +10,7 @@ pub mod batch;
 pub mod accounts;
 pub mod admin;
 pub mod web;
+pub mod docs;
 
 use std::any::Any;
 use std::time::Instant;
@@ -19,17 +20,18 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use serde::Serialize;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any as AnyOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::SharedApp;
 use crate::error::ApiError;
+use crate::openapi;
 
 /// All routes. Requests must have gone through [`single_slash`] first.
 pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
-    let mut router = Router::new()
+    let mut router = OpenApiRouter::with_openapi(openapi::foundation())
         .merge(system::routes())
         .merge(markets::routes())
         .merge(history::routes())
@@ -37,11 +39,13 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(order_history::routes())
         .merge(batch::routes())
         .merge(accounts::routes())
-        .route("/web/config.json", get(web::config));
+        .merge(web::routes());
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));
     }
+    let (router, document) = router.split_for_parts();
     let router = router
+        .merge(docs::routes(&document, &app.catalog))
         .method_not_allowed_fallback(|| async {
             ApiError::invalid("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })

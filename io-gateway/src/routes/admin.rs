@@ -5,14 +5,12 @@
 
 use std::net::SocketAddr;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
 use protocol::{
     AccountId, Action, AssetSpec, BookState, Conservation, MarketId, Outcome, Sequence, Transfer,
     TransferId, text,
@@ -20,30 +18,42 @@ use protocol::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::accounts::BalanceJson;
 use super::{accounts, json, markets, orders};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth;
 use crate::body::BoundedBody;
-use crate::error::{ApiError, Code};
+use crate::error::{ApiError, Body as Refused, Code};
+use crate::openapi::answers::PresentOrder;
+use crate::openapi::bodies::{AddKey, ChangeMarket, CreateAccount, Transfer as TransferBody};
+use crate::openapi::queries::{AccountPath, MarketPath};
+use crate::openapi::values::Sequence as SequenceText;
+use crate::openapi::values::{
+    AccountIdText, AssetSymbol, BookStateWord, DecimalText, Label, PublicKeyText, SignedDecimal,
+    Symbol, TransferIdText,
+};
 use crate::order_json::asset;
 use crate::parameters::Parameters;
 use crate::server::Remote;
 
-const LABEL_CHARS_MAX: usize = 200;
-const TRANSFER_ID_CHARS_MAX: usize = 128;
+pub const LABEL_CHARS_MAX: usize = 200;
+pub const TRANSFER_ID_CHARS_MAX: usize = 128;
 
-pub fn routes(app: &SharedApp) -> Router<SharedApp> {
-    Router::new()
-        .route("/admin/v1/accounts", post(create_account))
-        .route("/admin/v1/accounts/{id}/keys", post(add_key))
-        .route("/admin/v1/accounts/{id}/deposits", post(deposit))
-        .route("/admin/v1/accounts/{id}/withdrawals", post(withdraw))
-        .route("/admin/v1/accounts/{id}/capital", get(capital))
-        .route("/admin/v1/accounts/{id}/orders", get(open_orders))
-        .route("/admin/v1/markets/{symbol}", patch(change_market))
-        .route("/admin/v1/audit/conservation", get(conservation))
+pub fn routes(app: &SharedApp) -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new()
+        .routes(routes!(create_account))
+        .routes(routes!(add_key))
+        .routes(routes!(deposit))
+        .routes(routes!(withdraw))
+        .routes(routes!(capital))
+        .routes(routes!(open_orders))
+        .routes(routes!(change_market))
+        .routes(routes!(conservation))
         .layer(middleware::from_fn_with_state(SharedApp::clone(app), guard))
 }
 
@@ -110,12 +120,26 @@ fn label<'p>(parameters: &'p Parameters<'_>) -> Result<Option<&'p str>, ApiError
     Ok(label)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountCreated)]
 struct AccountCreated<'a> {
+    #[schema(value_type = AccountIdText)]
     id: String,
+    #[schema(value_type = Option<Label>, required)]
     label: Option<&'a str>,
 }
 
+/// Opens an account.
+///
+/// After a 504 there may be one account more.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts", operation_id = "createAccount", tag = "Administration",
+    request_body = Option<CreateAccount>,
+    responses(
+        (status = 200, description = "Success", body = AccountCreated<'static>),
+        (status = 409, body = Refused, description = "No room for more accounts"),
+    ),
+)]
 async fn create_account(
     State(app): State<SharedApp>,
     BoundedBody(body): BoundedBody,
@@ -133,14 +157,31 @@ async fn create_account(
     json(&AccountCreated { id: account.to_string(), label })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = KeyAdded)]
 struct KeyAdded<'a> {
+    #[schema(value_type = AccountIdText)]
     account_id: String,
+    #[schema(value_type = PublicKeyText)]
     public_key: &'a str,
+    #[schema(value_type = Option<Label>, required)]
     label: Option<&'a str>,
 }
 
+/// Registers a public key that may sign for an account.
+///
+/// The same again changes nothing.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts/{id}/keys", operation_id = "addKey", tag = "Administration",
+    params(AccountPath),
+    request_body = AddKey,
+    responses(
+        (status = 200, description = "Success", body = KeyAdded<'static>),
+        (status = 404, body = Refused, description = "Unknown account"),
+        (status = 409, body = Refused, description = "The key is disabled, or another account has it"),
+    ),
+)]
 async fn add_key(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -165,6 +206,19 @@ enum Direction {
     Out,
 }
 
+/// Credits an account, once per `transferId`.
+///
+/// After a 504 repeat it, unchanged.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts/{id}/deposits", operation_id = "deposit", tag = "Administration",
+    params(AccountPath),
+    request_body = TransferBody,
+    responses(
+        (status = 200, description = "Success", body = Transferred<'static>),
+        (status = 404, body = Refused, description = "Unknown account"),
+        (status = 409, body = Refused, description = "The id was used before with other content"),
+    ),
+)]
 async fn deposit(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -173,6 +227,19 @@ async fn deposit(
     transfer(&app, account_id(id)?, &body, Direction::In).await
 }
 
+/// Debits an account, once per `transferId`.
+///
+/// After a 504 repeat it, unchanged.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts/{id}/withdrawals", operation_id = "withdraw", tag = "Administration",
+    params(AccountPath),
+    request_body = TransferBody,
+    responses(
+        (status = 200, description = "Success", body = Transferred<'static>),
+        (status = 404, body = Refused, description = "Unknown account"),
+        (status = 409, body = Refused, description = "The id was used before with other content"),
+    ),
+)]
 async fn withdraw(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -182,13 +249,19 @@ async fn withdraw(
 }
 
 /// The same for the first call and for each repetition of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Transferred)]
 struct Transferred<'a> {
+    #[schema(value_type = TransferIdText)]
     transfer_id: &'a str,
+    #[schema(value_type = AccountIdText)]
     account_id: String,
+    #[schema(value_type = AssetSymbol)]
     asset: &'a str,
+    #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = SequenceText)]
     sequence: String,
 }
 
@@ -236,6 +309,15 @@ fn transfer_id_of(text: &str) -> TransferId {
     TransferId(u128::from_le_bytes(bytes))
 }
 
+/// What an account has, by asset it ever held.
+#[utoipa::path(
+    get, path = "/admin/v1/accounts/{id}/capital", operation_id = "getCapitalOf", tag = "Administration",
+    params(AccountPath),
+    responses(
+        (status = 200, description = "Success", body = BTreeMap<String, BalanceJson>),
+        (status = 404, body = Refused, description = "Unknown account"),
+    ),
+)]
 async fn capital(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -243,6 +325,15 @@ async fn capital(
     json(&accounts::capital_json(&app, existing(&app, id).await?).await?)
 }
 
+/// Open orders of an account, in all markets.
+#[utoipa::path(
+    get, path = "/admin/v1/accounts/{id}/orders", operation_id = "getOpenOrdersOf", tag = "Administration",
+    params(AccountPath),
+    responses(
+        (status = 200, description = "Success", body = Vec<PresentOrder>),
+        (status = 404, body = Refused, description = "Unknown account"),
+    ),
+)]
 async fn open_orders(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -270,14 +361,25 @@ const BOOK_STATES: [(&str, Option<BookState>); 5] = [
     ("PostOnly", None),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MarketChanged)]
 struct MarketChanged<'a> {
+    #[schema(value_type = Symbol)]
     symbol: &'a str,
+    #[schema(value_type = BookStateWord)]
     order_book_state: &'static str,
+    #[schema(value_type = SequenceText)]
     sequence: String,
 }
 
+/// Halts a market, or opens it again.
+#[utoipa::path(
+    patch, path = "/admin/v1/markets/{symbol}", operation_id = "changeMarket", tag = "Administration",
+    params(MarketPath),
+    request_body = ChangeMarket,
+    responses((status = 200, description = "Success", body = MarketChanged<'static>)),
+)]
 async fn change_market(
     State(app): State<SharedApp>,
     symbol: Result<Path<String>, PathRejection>,
@@ -308,27 +410,43 @@ async fn change_market(
     })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conservation)]
 struct ConservationJson<'a> {
+    #[schema(value_type = SequenceText)]
     sequence: String,
     /// Of every asset: nothing is missing, nothing too much, and orders hold what is locked.
     holds: bool,
     assets: Vec<AssetConservation<'a>>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AssetConservation)]
 struct AssetConservation<'a> {
+    #[schema(value_type = AssetSymbol)]
     asset: &'a str,
+    #[schema(value_type = DecimalText)]
     deposits: String,
+    #[schema(value_type = DecimalText)]
     withdrawals: String,
+    #[schema(value_type = DecimalText)]
     available: String,
+    #[schema(value_type = DecimalText)]
     locked: String,
+    #[schema(value_type = DecimalText)]
     held: String,
+    #[schema(value_type = DecimalText)]
     fees: String,
+    #[schema(value_type = SignedDecimal)]
     difference: String,
     holds: bool,
 }
 
+/// Where all units of each asset are, at one moment.
+#[utoipa::path(
+    get, path = "/admin/v1/audit/conservation", operation_id = "getConservation", tag = "Administration",
+    responses((status = 200, description = "Success", body = ConservationJson<'static>)),
+)]
 async fn conservation(State(app): State<SharedApp>) -> Result<Response, ApiError> {
     let (sequence, rows) = app.queries.conservation().await?;
     let mut assets = Vec::with_capacity(rows.len());
