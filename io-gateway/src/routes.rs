@@ -3,12 +3,14 @@
 
 pub mod system;
 pub mod markets;
+pub mod market_json;
 pub mod history;
 pub mod orders;
 pub mod order_history;
 pub mod batch;
 pub mod accounts;
 pub mod admin;
+pub mod conservation;
 pub mod web;
 pub mod docs;
 

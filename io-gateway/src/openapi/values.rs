@@ -14,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::admission;
 use crate::order_json::{EXPIRIES, expiry_reason};
-use crate::routes::{admin, history, markets, order_history, orders};
+use crate::routes::{admin, history, market_json, markets, order_history, orders};
 
 macro_rules! forms {
     ($($name:ident: $schema:expr;)*) => {$(
@@ -127,7 +127,7 @@ forms! {
         )),
     );
     // `Closed`, `LimitOnly` and `PostOnly` are known and refused.
-    BookStateWord: words(&[BookState::Open, BookState::CancelOnly].map(markets::book_state_name), "");
+    BookStateWord: words(&[BookState::Open, BookState::CancelOnly].map(market_json::book_state_name), "");
     // Without NUL, which PostgreSQL cannot keep.
     Label: bounded(0, admin::LABEL_CHARS_MAX, r"^[^\x00]*$", "Text of your own.");
     TransferIdText: bounded(

@@ -12,8 +12,7 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use protocol::{
-    AccountId, Action, AssetSpec, BookState, Conservation, MarketId, Outcome, Sequence, Transfer,
-    TransferId, text,
+    AccountId, Action, BookState, MarketId, Outcome, Sequence, Transfer, TransferId, text,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -23,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::accounts::BalanceJson;
-use super::{accounts, json, markets, orders};
+use super::{accounts, conservation, json, market_json, orders};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth;
@@ -34,10 +33,9 @@ use crate::openapi::bodies::{AddKey, ChangeMarket, CreateAccount, Transfer as Tr
 use crate::openapi::queries::{AccountPath, MarketPath};
 use crate::openapi::values::Sequence as SequenceText;
 use crate::openapi::values::{
-    AccountIdText, AssetSymbol, BookStateWord, DecimalText, Label, PublicKeyText, SignedDecimal,
-    Symbol, TransferIdText,
+    AccountIdText, AssetSymbol, BookStateWord, DecimalText, Label, PublicKeyText, Symbol,
+    TransferIdText,
 };
-use crate::order_json::asset;
 use crate::parameters::Parameters;
 use crate::server::Remote;
 
@@ -53,7 +51,7 @@ pub fn routes(app: &SharedApp) -> OpenApiRouter<SharedApp> {
         .routes(routes!(capital))
         .routes(routes!(open_orders))
         .routes(routes!(change_market))
-        .routes(routes!(conservation))
+        .merge(conservation::routes())
         .layer(middleware::from_fn_with_state(SharedApp::clone(app), guard))
 }
 
@@ -405,102 +403,14 @@ async fn change_market(
     app.book_states.note(market.id, state);
     json(&MarketChanged {
         symbol: &market.symbol,
-        order_book_state: markets::book_state_name(state),
+        order_book_state: market_json::book_state_name(state),
         sequence: decision.sequence.to_string(),
     })
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = Conservation)]
-struct ConservationJson<'a> {
-    #[schema(value_type = SequenceText)]
-    sequence: String,
-    /// Of every asset: nothing is missing, nothing too much, and orders hold what is locked.
-    holds: bool,
-    assets: Vec<AssetConservation<'a>>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = AssetConservation)]
-struct AssetConservation<'a> {
-    #[schema(value_type = AssetSymbol)]
-    asset: &'a str,
-    #[schema(value_type = DecimalText)]
-    deposits: String,
-    #[schema(value_type = DecimalText)]
-    withdrawals: String,
-    #[schema(value_type = DecimalText)]
-    available: String,
-    #[schema(value_type = DecimalText)]
-    locked: String,
-    #[schema(value_type = DecimalText)]
-    held: String,
-    #[schema(value_type = DecimalText)]
-    fees: String,
-    #[schema(value_type = SignedDecimal)]
-    difference: String,
-    holds: bool,
-}
-
-/// Where all units of each asset are, at one moment.
-#[utoipa::path(
-    get, path = "/admin/v1/audit/conservation", operation_id = "getConservation", tag = "Administration",
-    responses((status = 200, description = "Success", body = ConservationJson<'static>)),
-)]
-async fn conservation(State(app): State<SharedApp>) -> Result<Response, ApiError> {
-    let (sequence, rows) = app.queries.conservation().await?;
-    let mut assets = Vec::with_capacity(rows.len());
-    for row in &rows {
-        assets.push(conserved(row, asset(&app.catalog, row.asset)?));
-    }
-    let holds = rows.iter().all(Conservation::holds);
-    json(&ConservationJson { sequence: sequence.to_string(), holds, assets })
-}
-
-fn conserved<'a>(row: &Conservation, asset: &'a AssetSpec) -> AssetConservation<'a> {
-    let difference = row.difference();
-    let sign = if difference < 0 { "-" } else { "" };
-    AssetConservation {
-        asset: &asset.symbol,
-        deposits: text::units(row.deposited, asset),
-        withdrawals: text::units(row.withdrawn, asset),
-        available: text::units(row.available, asset),
-        locked: text::units(row.locked, asset),
-        held: text::units(row.held, asset),
-        fees: text::units(row.fees, asset),
-        difference: format!("{sign}{}", text::units(difference.unsigned_abs(), asset)),
-        holds: row.holds(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
-
-    #[test]
-    fn what_is_missing_or_too_much_is_told_with_its_sign() {
-        let catalog = fixture::catalog();
-        let usdc = &catalog.assets()[0];
-        let whole = Conservation {
-            asset: usdc.id,
-            deposited: 10_000_000,
-            withdrawn: 1_000_000,
-            available: 6_500_000,
-            locked: 2_000_000,
-            fees: 500_000,
-            held: 2_000_000,
-        };
-        let json = conserved(&whole, usdc);
-        assert_eq!((json.deposits.as_str(), json.fees.as_str()), ("10", "0.5"));
-        assert_eq!((json.difference.as_str(), json.holds), ("0", true));
-        let missing = Conservation { available: 6_499_999, ..whole };
-        let json = conserved(&missing, usdc);
-        assert_eq!((json.difference.as_str(), json.holds), ("-0.000001", false));
-        let unheld = Conservation { held: 0, ..whole };
-        let json = conserved(&unheld, usdc);
-        assert_eq!((json.difference.as_str(), json.holds), ("0", false));
-    }
 
     #[test]
     fn only_the_whole_token_opens() {
