@@ -159,4 +159,4 @@ const SIGNATURE: &str = "Base64 of an ED25519 signature over \
 
 #[cfg(test)]
 #[path = "openapi/tests.rs"]
-mod tests;
+pub mod tests;

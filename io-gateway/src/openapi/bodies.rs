@@ -31,7 +31,8 @@ pub struct PlaceLimit {
     pub price: Amount,
     /// Of base, in whole steps of the market.
     pub quantity: Amount,
-    pub quote_quantity: Option<AbsentValue>,
+    #[schema(required = false)]
+    pub quote_quantity: AbsentValue,
     /// `GTC` if left out.
     pub time_in_force: Option<TimeInForceWord>,
     /// Refuse rather than trade at once; with `GTC` only.
@@ -52,7 +53,8 @@ pub struct PlaceMarket {
     pub order_type: MarketWord,
     /// Of base, in whole steps of the market.
     pub quantity: Amount,
-    pub quote_quantity: Option<AbsentValue>,
+    #[schema(required = false)]
+    pub quote_quantity: AbsentValue,
     /// A market order never rests, whichever is given.
     pub time_in_force: Option<TimeInForceWord>,
     pub post_only: Option<FalseFlag>,
@@ -70,7 +72,8 @@ pub struct PlaceMarketByQuote {
     pub symbol: ListedMarket,
     pub side: SideWord,
     pub order_type: MarketWord,
-    pub quantity: Option<AbsentValue>,
+    #[schema(required = false)]
+    pub quantity: AbsentValue,
     /// Spend, or bring in, at most this much quote.
     pub quote_quantity: Amount,
     /// A market order never rests, whichever is given.
@@ -114,7 +117,8 @@ pub enum CancelOrder {
 pub struct CancelByOrderId {
     pub symbol: ListedMarket,
     pub order_id: OrderIdInput,
-    pub client_id: Option<AbsentValue>,
+    #[schema(required = false)]
+    pub client_id: AbsentValue,
 }
 
 #[derive(Debug, ToSchema)]
@@ -123,7 +127,8 @@ pub struct CancelByOrderId {
 pub struct CancelByClientId {
     pub symbol: ListedMarket,
     pub client_id: ClientNumberInput,
-    pub order_id: Option<AbsentValue>,
+    #[schema(required = false)]
+    pub order_id: AbsentValue,
 }
 
 #[derive(Debug, ToSchema)]
@@ -169,6 +174,8 @@ pub struct Transfer {
 #[serde(rename_all = "camelCase")]
 pub struct ChangeMarket {
     pub order_book_state: BookStateWord,
-    pub fees: Option<AbsentValue>,
-    pub filters: Option<AbsentValue>,
+    #[schema(required = false)]
+    pub fees: AbsentValue,
+    #[schema(required = false)]
+    pub filters: AbsentValue,
 }

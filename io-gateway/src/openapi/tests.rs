@@ -1,15 +1,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use clap::Parser;
+use protocol::AccountId;
 use tower::ServiceExt;
 
 use super::*;
+use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::config::{Args, Config};
+use crate::fixture;
+use crate::parameters::Parameters;
 use crate::routes;
 
 const LISTING: &str = include_str!("../../../exchange.toml");
@@ -44,6 +48,28 @@ async fn document(administered: Administered) -> Value {
     let (status, text) = answer(&app(administered), "GET", "/openapi.json").await;
     assert_eq!(status, StatusCode::OK);
     serde_json::from_str(&text).unwrap()
+}
+
+/// Whether `value` is as the document says of `schema`; the complaints if not.
+fn complaints(schema: &str, value: &Value) -> Vec<String> {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(document(Administered::Yes))
+    });
+    let schema = json!({
+        "$ref": format!("#/components/schemas/{schema}"),
+        "components": document["components"],
+    });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    validator.iter_errors(value).map(|error| error.to_string()).collect()
+}
+
+/// For the tests of answers: the document must be true of them.
+pub fn assert_described(schema: &str, answer: &impl serde::Serialize) {
+    let answer = serde_json::to_value(answer).unwrap();
+    let complaints = complaints(schema, &answer);
+    assert!(complaints.is_empty(), "{schema}: {complaints:#?} in {answer:#}");
 }
 
 /// Path, method and what is said of it.
@@ -180,4 +206,79 @@ async fn the_page_needs_no_other_host() {
     let (_, start) = answer(&app, "GET", "/docs/swagger-initializer.js").await;
     assert!(start.contains("\"/openapi.json\""), "{start}");
     assert_eq!(answer(&app, "GET", "/docs").await.0, StatusCode::SEE_OTHER);
+}
+
+/// Bodies of an order with one member changed; `null` means left out.
+fn orders_changed(members: &[(&str, Value)]) -> Value {
+    let mut order = json!({
+        "symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "price": "20.5",
+        "quantity": "1.25",
+    });
+    for (name, value) in members {
+        order[name] = value.clone();
+    }
+    order
+}
+
+#[test]
+fn an_order_is_admitted_just_when_it_is_as_described() {
+    let (catalog, account) = (fixture::catalog(), AccountId::new(1).unwrap());
+    let market = ("orderType", json!("Market"));
+    let by_quote = [market.clone(), ("quantity", json!(null))];
+    let by_quote = |value: Value| [&by_quote[..], &[("quoteQuantity", value)]].concat();
+    let bodies = [
+        vec![],
+        vec![("symbol", json!("SOL_USD"))],
+        vec![("symbol", json!(null))],
+        vec![("side", json!("bid"))],
+        vec![("orderType", json!("Stop"))],
+        vec![("price", json!(20.5))],
+        vec![("price", json!("0020.50"))],
+        vec![("price", json!("-20.5"))],
+        vec![("price", json!("0.0"))],
+        vec![("price", json!("20."))],
+        vec![("price", json!("2e1"))],
+        vec![("price", json!(true))],
+        vec![("price", json!(["20.5"]))],
+        vec![("price", json!(null))],
+        vec![("quantity", json!(null))],
+        vec![("quoteQuantity", json!("10"))],
+        vec![("timeInForce", json!("IOC"))],
+        vec![("timeInForce", json!("DAY"))],
+        vec![("postOnly", json!(true))],
+        vec![("postOnly", json!("true"))],
+        vec![("clientId", json!(7)), ("reduceOnly", json!(false))],
+        vec![("clientId", json!("7"))],
+        vec![("clientId", json!("x7"))],
+        vec![("clientId", json!(-1))],
+        vec![("clientId", json!(4_294_967_296_u64))],
+        vec![("reduceOnly", json!(true))],
+        vec![("selfTradePrevention", json!("RejectBoth")), ("unknown", json!([1]))],
+        vec![("selfTradePrevention", json!("None"))],
+        vec![market.clone(), ("price", json!("nonsense"))],
+        vec![market.clone(), ("postOnly", json!(true))],
+        vec![market.clone(), ("quoteQuantity", json!("10"))],
+        by_quote(json!("10")),
+        by_quote(json!("x")),
+        by_quote(json!(null)),
+    ];
+    let mut admitted = 0;
+    for members in bodies {
+        let order = orders_changed(&members);
+        let text = order.to_string();
+        let parameters = Parameters::from_body(text.as_bytes()).unwrap();
+        let outcome = admission::place(&parameters, &catalog, account);
+        let complaints = complaints("PlaceOrder", &order);
+        assert_eq!(outcome.is_ok(), complaints.is_empty(), "{order}: {outcome:?} {complaints:?}");
+        admitted += usize::from(outcome.is_ok());
+    }
+    assert_eq!(admitted, 10);
+}
+
+#[test]
+fn an_answer_that_is_not_as_described_is_noticed() {
+    let depth = json!({"asks": [["1"]], "bids": [], "lastUpdateId": "0", "timestamp": 0});
+    assert_eq!(complaints("Depth", &depth).len(), 1);
+    let error = json!({"code": "NO_SUCH_CODE", "message": ""});
+    assert_eq!(complaints("Error", &error).len(), 1);
 }

@@ -85,6 +85,7 @@ fn conserved<'a>(row: &Conservation, asset: &'a AssetSpec) -> AssetConservation<
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::openapi::tests::assert_described;
 
     #[test]
     fn what_is_missing_or_too_much_is_told_with_its_sign() {
@@ -104,6 +105,7 @@ mod tests {
         assert_eq!((json.difference.as_str(), json.holds), ("0", true));
         let missing = Conservation { available: 6_499_999, ..whole };
         let json = conserved(&missing, usdc);
+        assert_described("AssetConservation", &json);
         assert_eq!((json.difference.as_str(), json.holds), ("-0.000001", false));
         let unheld = Conservation { held: 0, ..whole };
         let json = conserved(&unheld, usdc);

@@ -210,6 +210,7 @@ fn spaced(time_s: i64) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::openapi::tests::assert_described;
     use protocol::{Lots, Price};
 
     #[test]
@@ -228,6 +229,7 @@ mod tests {
             trades: 3,
         };
         let json = candle_json(&candle, Interval::Month1, market, quote);
+        assert_described("Kline", &json);
         assert_eq!(json.start, "2025-01-01 00:00:00");
         assert_eq!(json.end, "2025-02-01 00:00:00");
         assert_eq!((json.open.as_str(), json.low.as_str()), ("20.00", "19.90"));
@@ -247,6 +249,7 @@ mod tests {
             is_buyer_maker: true,
         };
         let json = trade_json(&trade, &catalog.markets()[0], &catalog.assets()[0]);
+        assert_described("Trade", &json);
         assert_eq!(
             serde_json::to_string(&json).unwrap(),
             concat!(

@@ -145,11 +145,13 @@ fn canonical(decimal: String) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::openapi::tests::assert_described;
 
     #[test]
     fn filters_are_canonical() {
         let catalog = fixture::catalog();
         let json = market_json(&catalog.markets()[0], BookState::CancelOnly);
+        assert_described("Market", &json);
         let json = serde_json::to_value(&json).unwrap();
         assert_eq!(json["orderBookState"], "CancelOnly");
         assert_eq!(json["filters"]["price"]["tickSize"], "0.01");

@@ -333,7 +333,15 @@ fn fraction(change: i128, first: i128) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::openapi::tests::assert_described;
     use protocol::MarketId;
+
+    #[test]
+    fn assets_are_as_described() {
+        for asset in fixture::catalog().assets() {
+            assert_described("Asset", &AssetJson::from(asset));
+        }
+    }
 
     #[test]
     fn depth_is_ascending_on_both_sides() {
@@ -346,6 +354,7 @@ mod tests {
             time_us: 1_767_225_600_000_001,
         };
         let json = depth_json(&depth, &catalog.markets()[0]);
+        assert_described("Depth", &serde_json::from_str::<serde_json::Value>(&json).unwrap());
         let expected = concat!(
             r#"{"asks":[["20.01","0.01"],["20.02","2.00"]],"#,
             r#""bids":[["19.99","0.10"],["20.00","0.05"]],"#,
@@ -370,6 +379,7 @@ mod tests {
             trades: 7,
         };
         let json = ticker_json(&ticker, market, quote);
+        assert_described("Ticker", &json);
         assert_eq!(
             (json.price_change, json.price_change_percent),
             ("-0.63".into(), "-0.0315".into())
@@ -378,6 +388,7 @@ mod tests {
         assert_eq!(json.trades, "7");
         (ticker.first, ticker.last, ticker.lots) = (None, None, 0);
         let json = ticker_json(&ticker, market, quote);
+        assert_described("Ticker", &json);
         assert_eq!((json.first_price, json.price_change), ("0".into(), "0.00".into()));
         assert_eq!((json.price_change_percent, json.volume), ("0".into(), "0.00".into()));
         assert_eq!(fraction(-1, 10_000_000), "0");
