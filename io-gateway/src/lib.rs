@@ -24,6 +24,7 @@ pub mod connections;
 pub mod client_address;
 pub mod limits;
 pub mod caller;
+pub mod openapi;
 pub mod body;
 pub mod parameters;
 pub mod auth;
