@@ -276,6 +276,22 @@ fn an_order_is_admitted_just_when_it_is_as_described() {
 }
 
 #[test]
+fn a_body_has_at_most_as_many_members_as_described() {
+    for (more, fits) in [(59, true), (60, false)] {
+        let names: Vec<String> = (0..more).map(|at| format!("x{at}")).collect();
+        let members: Vec<_> = names.iter().map(|name| (name.as_str(), json!(1))).collect();
+        let order = orders_changed(&members);
+        let text = order.to_string();
+        assert_eq!(Parameters::from_body(text.as_bytes()).is_ok(), fits);
+        let batch = json!([order]);
+        for (schema, body) in [("PlaceOrder", &order), ("Batch", &batch), ("CreateAccount", &order)]
+        {
+            assert_eq!(complaints(schema, body).is_empty(), fits, "{schema} {more}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_is_not_as_described_is_noticed() {
     let depth = json!({"asks": [["1"]], "bids": [], "lastUpdateId": "0", "timestamp": 0});
     assert_eq!(complaints("Depth", &depth).len(), 1);
