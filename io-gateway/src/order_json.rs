@@ -358,6 +358,7 @@ pub struct FillJson<'m> {
     price: String,
     #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = TradeNumber)]
     trade_id: u64,
     #[schema(value_type = DecimalText)]
     fee: String,
