@@ -152,7 +152,7 @@ fn at_market(
     }
 }
 
-fn price(parameters: &Parameters<'_>, market: &MarketSpec) -> Result<Price, ApiError> {
+pub(crate) fn price(parameters: &Parameters<'_>, market: &MarketSpec) -> Result<Price, ApiError> {
     required(parameters, "price")?
         .and_then(|value| decimal::price(value, market))
         .and_then(|price| {

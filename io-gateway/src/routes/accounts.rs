@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use protocol::{AccountId, Catalog, FeeRate, text};
 use rust_decimal::Decimal;
@@ -16,6 +15,7 @@ use super::json;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::openapi::bodies::UpdateAccount;
 use crate::openapi::values::{DecimalText, NoAmount, NoMargin};
@@ -45,11 +45,11 @@ pub(super) struct BalanceJson {
 )]
 async fn capital(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, _) =
-        app.signed_query(&headers, Instruction::BalanceQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::BalanceQuery, query.as_deref()).await?;
     json(&capital_json(&app, account).await?)
 }
 
@@ -107,11 +107,11 @@ struct AccountJson {
 )]
 async fn account(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, _) =
-        app.signed_query(&headers, Instruction::AccountQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::AccountQuery, query.as_deref()).await?;
     let orders = app.queries.open_orders(account, None).await?;
     json(&AccountJson {
         auto_borrow_settlements: false,
@@ -148,11 +148,11 @@ fn highest_fee(catalog: &Catalog, fee: fn(&protocol::MarketSpec) -> FeeRate) -> 
 )]
 async fn update_account(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<(), ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    app.signed(&headers, Instruction::AccountUpdate, &parameters).await?;
+    app.signed(&caller, Instruction::AccountUpdate, &parameters).await?;
     for name in ["autoBorrowSettlements", "autoLend", "autoRepayBorrows"] {
         if parameters[0].flag(name)? == Some(true) {
             return Err(ApiError::not_implemented(name));

@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::accounts::BalanceJson;
-use super::{accounts, conservation, json, market_json, orders};
+use super::{accounts, auth_accounts, conservation, json, market_json, orders};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth;
@@ -144,10 +144,7 @@ async fn create_account(
 ) -> Result<Response, ApiError> {
     let parameters = Parameters::from_body(&body)?;
     let label = label(&parameters)?;
-    let decision = app.submissions.submit(MarketId::ACCOUNTS, Action::CreateAccount).await?;
-    let Outcome::AccountCreated { account } = decision.outcome else {
-        return Err(ApiError::bug("an account was asked for and not created"));
-    };
+    let account = auth_accounts::open_account(&app).await?;
     if let Err(error) = app.audit.opened(account, label).await {
         // The account is there all the same; its first key writes the row.
         tracing::error!(%account, ?error, "an account was opened, but not its label written");

@@ -22,6 +22,7 @@ use crate::openapi::queries::{
 use crate::openapi::values::{AssetSymbol, Count, DecimalText, SignedDecimal, Symbol};
 use crate::order_json::{Null, asset};
 use crate::parameters::{Parameters, Value};
+use crate::transfers::{WITHDRAWAL_FEE, WITHDRAWAL_MIN};
 
 pub const DEPTH_LEVELS: [u64; 7] = [5, 10, 20, 50, 100, 500, 1000];
 const DEPTH_LEVELS_DEFAULT: u64 = 1000;
@@ -65,7 +66,7 @@ struct TokenJson<'c> {
     minimum_withdrawal: String,
     maximum_withdrawal: Null,
     #[schema(value_type = DecimalText)]
-    withdrawal_fee: &'static str,
+    withdrawal_fee: String,
     native_decimals: u32,
 }
 
@@ -88,9 +89,9 @@ impl<'c> From<&'c AssetSpec> for AssetJson<'c> {
             deposit_enabled: true,
             withdraw_enabled: true,
             minimum_deposit: text::units(1, asset),
-            minimum_withdrawal: text::units(1, asset),
+            minimum_withdrawal: text::units(u128::from(WITHDRAWAL_MIN.0), asset),
             maximum_withdrawal: Null,
-            withdrawal_fee: "0",
+            withdrawal_fee: text::units(u128::from(WITHDRAWAL_FEE.0), asset),
             native_decimals: asset.decimals,
         };
         AssetJson {

@@ -4,7 +4,6 @@
 //! what the database has not got yet comes from the engine's live copy.
 
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use protocol::{AccountId, FinishedOrder, OrderId, Target};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +14,7 @@ use super::{json, json_text, markets};
 use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::openapi::answers::PastOrder;
 use crate::openapi::queries::PastOrdersQuery;
@@ -42,11 +42,11 @@ pub fn routes() -> OpenApiRouter<SharedApp> {
 )]
 async fn orders(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::OrderHistoryQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::OrderHistoryQueryAll, query.as_deref()).await?;
     match wanted(&app, account, &parameters)? {
         None => Ok(json_text("[]".to_owned())),
         Some(wanted) => {

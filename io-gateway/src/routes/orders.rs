@@ -1,7 +1,6 @@
 //! One order at a time: place, look, cancel; and all open orders at once.
 
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use protocol::{AccountId, Action, Closed, ClosedReason, MarketId, Place};
 use utoipa_axum::router::OpenApiRouter;
@@ -12,6 +11,7 @@ use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
+use crate::caller::Caller;
 use crate::error::{ApiError, Body as Refused};
 use crate::openapi::answers::{PlacedOrder, PresentOrder};
 use crate::openapi::bodies::{CancelOrder, CancelOrders, PlaceOrder};
@@ -47,11 +47,11 @@ pub fn routes() -> OpenApiRouter<SharedApp> {
 )]
 async fn place(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    let account = app.signed(&headers, Instruction::OrderExecute, &parameters).await?;
+    let account = app.signed(&caller, Instruction::OrderExecute, &parameters).await?;
     let (order, _) = admission::place(&parameters[0], &app.catalog, account)?;
     let decision = submit(&app, order.market, Action::Place(order)).await?;
     json(&placed(&app, &order, &decision)?)
@@ -82,11 +82,11 @@ pub(super) fn placed<'a>(
 )]
 async fn look(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::OrderQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::OrderQuery, query.as_deref()).await?;
     let market = admission::market(&parameters, &app.catalog)?;
     let target = admission::target(&parameters, market)?;
     let open = app.queries.order(account, market.id, target).await?;
@@ -106,11 +106,11 @@ async fn look(
 )]
 async fn cancel(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    let account = app.signed(&headers, Instruction::OrderCancel, &parameters).await?;
+    let account = app.signed(&caller, Instruction::OrderCancel, &parameters).await?;
     let market = admission::market(&parameters[0], &app.catalog)?;
     let target = admission::target(&parameters[0], market)?;
     let action = Action::Cancel { market: market.id, account, target };
@@ -128,11 +128,11 @@ async fn cancel(
 )]
 async fn open_orders(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::OrderQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::OrderQueryAll, query.as_deref()).await?;
     let market = match parameters.get("symbol")? {
         Some(_) => Some(admission::market(&parameters, &app.catalog)?.id),
         None => None,
@@ -169,11 +169,11 @@ pub(super) async fn open_orders_json(
 )]
 async fn cancel_all(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    let account = app.signed(&headers, Instruction::OrderCancelAll, &parameters).await?;
+    let account = app.signed(&caller, Instruction::OrderCancelAll, &parameters).await?;
     let market = admission::market(&parameters[0], &app.catalog)?;
     // No order here is conditional, so there is none of that kind to cancel.
     if parameters[0].choice("orderType", &KINDS)? == Some(Kind::Conditional) {

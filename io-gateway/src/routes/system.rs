@@ -1,7 +1,7 @@
 //! Ping, time, status, and the parts of the real venue that lie outside the spot subset: empty.
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use super::{json, json_text};
 use crate::app::SharedApp;
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::clock::now_ms;
 use crate::error::ApiError;
 use crate::openapi::queries::RestPath;
@@ -110,9 +111,9 @@ async fn status(State(app): State<SharedApp>) -> Result<Response, ApiError> {
 )]
 async fn position(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    app.signed_query(&headers, Instruction::PositionQuery, query.as_deref()).await?;
+    app.signed_query(&caller, Instruction::PositionQuery, query.as_deref()).await?;
     Ok(json_text("[]".to_owned()))
 }

@@ -24,6 +24,7 @@ struct WebConfig<'a> {
     /// Where the streams are; null where the operator has not said.
     #[schema(required)]
     ws_url: Option<&'a str>,
+    faucet: bool,
 }
 
 pub fn routes() -> OpenApiRouter<SharedApp> {
@@ -36,7 +37,7 @@ pub fn routes() -> OpenApiRouter<SharedApp> {
     responses((status = 200, description = "Success", body = WebConfig<'static>)),
 )]
 async fn config(State(app): State<SharedApp>) -> Result<Response, ApiError> {
-    json(&WebConfig { ws_url: app.ws_url.as_deref() })
+    json(&WebConfig { ws_url: app.ws_url.as_deref(), faucet: app.browser.faucet.is_on() })
 }
 
 /// The folder's files, index.html at `/`; what is not there answers as any unknown path does.
