@@ -29,7 +29,7 @@ const ADMINISTRATION: &str = "/admin/";
 /// What is in no handler: the forms of queries, and the shape of refusals.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "CryptoExchange", description = "Spot trading over REST.",
+    info(title = "CryptoExchange", description = include_str!("openapi/introduction.md"),
         license(name = "MIT")),
     tags(
         (name = "Markets", description = "What is traded, and how it stands. Public."),

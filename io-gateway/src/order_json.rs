@@ -15,7 +15,7 @@ use crate::error::ApiError;
 use crate::openapi::values::{
     AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, OperationWord,
     OrderId as OrderIdValue, OrderMoment, OrderTypeWord, SelfTradePreventionWord, SideWord, Symbol,
-    TimeInForceWord,
+    TimeInForceWord, TradeNumber,
 };
 use crate::replies::Decision;
 
@@ -363,6 +363,7 @@ pub struct FillJson<'m> {
     price: String,
     #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = TradeNumber)]
     trade_id: u64,
     #[schema(value_type = DecimalText)]
     fee: String,

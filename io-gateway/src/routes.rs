@@ -15,10 +15,10 @@ pub mod capital;
 pub mod deposits;
 pub mod withdrawals;
 pub mod admin;
+pub mod conservation;
 pub mod auth_accounts;
 pub mod auth_keys;
 pub mod faucet;
-pub mod conservation;
 pub mod web;
 pub mod docs;
 
@@ -49,13 +49,13 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(history::routes())
         .merge(orders::routes())
         .merge(order_history::routes())
-        .merge(OpenApiRouter::from(fills::routes()))
+        .merge(fills::routes().into())
         .merge(batch::routes())
         .merge(accounts::routes())
-        .merge(OpenApiRouter::from(capital::routes()))
-        .merge(OpenApiRouter::from(deposits::routes()))
-        .merge(OpenApiRouter::from(withdrawals::routes()))
-        .merge(OpenApiRouter::from(auth_accounts::routes(&app)))
+        .merge(capital::routes().into())
+        .merge(deposits::routes().into())
+        .merge(withdrawals::routes().into())
+        .merge(auth_accounts::routes(&app).into())
         .merge(web::routes());
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));

@@ -2,13 +2,16 @@
 //! these types. Members that are not named here are ignored, though a signature covers them; `null`
 //! is the same as leaving a member out.
 
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::values::{
     AbsentValue, Amount, BookStateWord, CancelAllKind, ClientNumberInput, FalseFlag, Label,
     LeverageOne, LimitWord, ListedAsset, ListedMarket, MarketWord, OrderIdInput, PublicKeyText,
     SelfTradePreventionWord, SideWord, TimeInForceWord, TransferIdText,
 };
+use crate::parameters::MEMBERS_MAX;
 
 /// A new order: a `Limit` order, or a `Market` order by `quantity` or by `quoteQuantity`.
 #[derive(Debug, ToSchema)]
@@ -23,6 +26,7 @@ pub enum PlaceOrder {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit",
     "price": "20.5", "quantity": "1.25", "clientId": 7, "postOnly": true}))]
+#[schema(max_properties = 64)]
 pub struct PlaceLimit {
     pub symbol: ListedMarket,
     pub side: SideWord,
@@ -47,6 +51,7 @@ pub struct PlaceLimit {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"symbol": "SOL_USDC", "side": "Ask", "orderType": "Market",
     "quantity": "1.25"}))]
+#[schema(max_properties = 64)]
 pub struct PlaceMarket {
     pub symbol: ListedMarket,
     pub side: SideWord,
@@ -68,6 +73,7 @@ pub struct PlaceMarket {
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"symbol": "SOL_USDC", "side": "Bid", "orderType": "Market",
     "quoteQuantity": "25"}))]
+#[schema(max_properties = 64)]
 pub struct PlaceMarketByQuote {
     pub symbol: ListedMarket,
     pub side: SideWord,
@@ -92,16 +98,22 @@ pub struct Batch(pub Vec<BatchElement>);
 
 /// As a body of placing one order. What such an order would be refused for refuses this element
 /// alone, so any object is taken.
-#[derive(Debug, ToSchema)]
-#[serde(untagged)]
-pub enum BatchElement {
-    Order(PlaceOrder),
-    Any(AnyMembers),
+#[derive(Debug)]
+pub enum BatchElement {}
+
+impl PartialSchema for BatchElement {
+    fn schema() -> RefOr<Schema> {
+        let any = ObjectBuilder::new().max_properties(Some(MEMBERS_MAX));
+        AnyOfBuilder::new().item(Ref::from_schema_name(PlaceOrder::name())).item(any).into()
+    }
 }
 
-/// Anything.
-#[derive(Debug, ToSchema)]
-pub struct AnyMembers {}
+impl ToSchema for BatchElement {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((PlaceOrder::name().into(), PlaceOrder::schema()));
+        PlaceOrder::schemas(schemas);
+    }
+}
 
 /// One open order, by `orderId` or by `clientId`.
 #[derive(Debug, ToSchema)]
@@ -114,6 +126,7 @@ pub enum CancelOrder {
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"symbol": "SOL_USDC", "orderId": "2149580803"}))]
+#[schema(max_properties = 64)]
 pub struct CancelByOrderId {
     pub symbol: ListedMarket,
     pub order_id: OrderIdInput,
@@ -124,6 +137,7 @@ pub struct CancelByOrderId {
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"symbol": "SOL_USDC", "clientId": 7}))]
+#[schema(max_properties = 64)]
 pub struct CancelByClientId {
     pub symbol: ListedMarket,
     pub client_id: ClientNumberInput,
@@ -134,6 +148,7 @@ pub struct CancelByClientId {
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"symbol": "SOL_USDC"}))]
+#[schema(max_properties = 64)]
 pub struct CancelOrders {
     pub symbol: ListedMarket,
     /// Only orders of this kind.
@@ -143,6 +158,7 @@ pub struct CancelOrders {
 /// Margin is not offered: only its being off can be asked for.
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(max_properties = 64)]
 pub struct UpdateAccount {
     pub leverage_limit: Option<LeverageOne>,
     pub auto_borrow_settlements: Option<FalseFlag>,
@@ -151,12 +167,14 @@ pub struct UpdateAccount {
 }
 
 #[derive(Debug, ToSchema)]
+#[schema(max_properties = 64)]
 pub struct CreateAccount {
     pub label: Option<Label>,
 }
 
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(max_properties = 64)]
 pub struct AddKey {
     pub public_key: PublicKeyText,
     pub label: Option<Label>,
@@ -164,6 +182,7 @@ pub struct AddKey {
 
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(max_properties = 64)]
 pub struct Transfer {
     pub asset: ListedAsset,
     pub quantity: Amount,
@@ -172,6 +191,7 @@ pub struct Transfer {
 
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(max_properties = 64)]
 pub struct ChangeMarket {
     pub order_book_state: BookStateWord,
     #[schema(required = false)]

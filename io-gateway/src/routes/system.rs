@@ -14,6 +14,7 @@ use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::clock::now_ms;
 use crate::error::ApiError;
+use crate::openapi::queries::RestPath;
 use crate::openapi::values::{Empty, Milliseconds, Pong, SystemStatusWord};
 
 pub fn routes() -> OpenApiRouter<SharedApp> {
@@ -57,10 +58,11 @@ fn plain(text: String) -> Response {
 
 /// The answer of what lies outside the spot subset.
 macro_rules! nothing {
-    ($($name:ident: $path:literal, $operation:literal;)*) => {$(
+    ($($name:ident: $path:literal, $operation:literal $(, $parameters:ident)?;)*) => {$(
         /// Not offered: always empty.
         #[utoipa::path(
             get, path = $path, operation_id = $operation, tag = "Not offered",
+            $(params($parameters),)?
             responses((status = 200, description = "`[]`", body = Empty)),
         )]
         async fn $name() -> Response {
@@ -73,7 +75,7 @@ nothing! {
     securities: "/api/v1/securities", "getSecurities";
     wallets: "/api/v1/wallets", "getWallets";
     collateral: "/api/v1/collateral", "getCollateral";
-    borrow_lend: "/api/v1/borrowLend/{*rest}", "getBorrowLend";
+    borrow_lend: "/api/v1/borrowLend/{*rest}", "getBorrowLend", RestPath;
     mark_prices: "/api/v1/markPrices", "getMarkPrices";
     open_interest: "/api/v1/openInterest", "getOpenInterest";
     funding_rates: "/api/v1/fundingRates", "getFundingRates";
