@@ -55,6 +55,7 @@ struct RawConfig {
     secure_cookies: bool,
     sign_ins_per_address_min: u32,
     sign_ins_per_email_min: u32,
+    sign_ups_per_address_hour: u32,
     faucet: BTreeMap<String, String>,
     web_dir: Option<PathBuf>,
     ws_url: Option<String>,
@@ -83,6 +84,7 @@ impl Default for RawConfig {
             secure_cookies: false,
             sign_ins_per_address_min: 60,
             sign_ins_per_email_min: 10,
+            sign_ups_per_address_hour: 200,
             faucet: BTreeMap::new(),
             web_dir: None,
             ws_url: None,
@@ -185,6 +187,7 @@ impl Config {
         let sign_in_rates = SignInRates {
             per_address: rate("sign_ins_per_address_min", raw.sign_ins_per_address_min)?,
             per_email: rate("sign_ins_per_email_min", raw.sign_ins_per_email_min)?,
+            sign_ups_per_address: rate("sign_ups_per_address_hour", raw.sign_ups_per_address_hour)?,
         };
         let faucet = faucet(&raw.faucet, &file.catalog)?;
         Ok(Config {
@@ -227,8 +230,8 @@ impl Config {
     }
 }
 
-fn rate(key: &'static str, per_min: u32) -> Result<NonZeroU32, GatewayError> {
-    NonZeroU32::new(per_min).ok_or(GatewayError::Setting { key, rule: "must be at least 1" })
+fn rate(key: &'static str, rate: u32) -> Result<NonZeroU32, GatewayError> {
+    NonZeroU32::new(rate).ok_or(GatewayError::Setting { key, rule: "must be at least 1" })
 }
 
 fn faucet(
