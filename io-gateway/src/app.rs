@@ -15,9 +15,11 @@ use crate::error::{ApiError, GatewayError};
 use crate::history::{self, History};
 use crate::keys::KeyCache;
 use crate::link::EngineLink;
+use crate::past_fills::PastFills;
 use crate::past_orders::PastOrders;
 use crate::queries::Queries;
 use crate::submission::Submissions;
+use crate::transfers::Transfers;
 
 pub struct App {
     pub catalog: Catalog,
@@ -39,6 +41,8 @@ pub struct App {
     pub verifications: Semaphore,
     pub history: History,
     pub past_orders: PastOrders,
+    pub past_fills: PastFills,
+    pub transfers: Transfers,
     pub audit: Audit,
     pub admin_token: Option<String>,
     pub ws_url: Option<String>,
@@ -79,6 +83,8 @@ impl App {
             verifications: Semaphore::new((workers / 2).max(1)),
             history: History::new(pool.clone()),
             past_orders: PastOrders::new(pool.clone(), &config.catalog),
+            past_fills: PastFills::new(pool.clone()),
+            transfers: Transfers::new(pool.clone()),
             audit: Audit::new(pool),
             admin_token: config.admin_token.clone(),
             ws_url: config.ws_url.clone(),

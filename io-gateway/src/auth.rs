@@ -36,6 +36,14 @@ pub enum Instruction {
     OrderCancelAll,
     OrderHistoryQueryAll,
     PositionQuery,
+    FillHistoryQueryAll,
+    DepositQueryAll,
+    DepositAddressQuery,
+    WithdrawalQueryAll,
+    Withdraw,
+    MaxOrderQuantity,
+    MaxWithdrawalQuantity,
+    CollateralQuery,
 }
 
 /// Whether a request leaves everything as it is.
@@ -53,11 +61,19 @@ impl Instruction {
             | Instruction::OrderQuery
             | Instruction::OrderQueryAll
             | Instruction::OrderHistoryQueryAll
-            | Instruction::PositionQuery => Effect::Reads,
+            | Instruction::PositionQuery
+            | Instruction::FillHistoryQueryAll
+            | Instruction::DepositQueryAll
+            | Instruction::DepositAddressQuery
+            | Instruction::WithdrawalQueryAll
+            | Instruction::MaxOrderQuantity
+            | Instruction::MaxWithdrawalQuantity
+            | Instruction::CollateralQuery => Effect::Reads,
             Instruction::AccountUpdate
             | Instruction::OrderExecute
             | Instruction::OrderCancel
-            | Instruction::OrderCancelAll => Effect::Changes,
+            | Instruction::OrderCancelAll
+            | Instruction::Withdraw => Effect::Changes,
         }
     }
 
@@ -73,6 +89,14 @@ impl Instruction {
             Instruction::OrderCancelAll => "orderCancelAll",
             Instruction::OrderHistoryQueryAll => "orderHistoryQueryAll",
             Instruction::PositionQuery => "positionQuery",
+            Instruction::FillHistoryQueryAll => "fillHistoryQueryAll",
+            Instruction::DepositQueryAll => "depositQueryAll",
+            Instruction::DepositAddressQuery => "depositAddressQuery",
+            Instruction::WithdrawalQueryAll => "withdrawalQueryAll",
+            Instruction::Withdraw => "withdraw",
+            Instruction::MaxOrderQuantity => "maxOrderQuantity",
+            Instruction::MaxWithdrawalQuantity => "maxWithdrawalQuantity",
+            Instruction::CollateralQuery => "collateralQuery",
         }
     }
 }

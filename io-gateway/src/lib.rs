@@ -45,6 +45,9 @@ pub mod replies;
 pub mod order_json;
 pub mod history;
 pub mod past_orders;
+pub mod past_fills;
+pub mod transfers;
+pub mod chains;
 pub mod audit;
 pub mod clock;
 #[cfg(test)]

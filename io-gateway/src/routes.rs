@@ -6,8 +6,13 @@ pub mod markets;
 pub mod history;
 pub mod orders;
 pub mod order_history;
+pub mod paging;
+pub mod fills;
 pub mod batch;
 pub mod accounts;
+pub mod capital;
+pub mod deposits;
+pub mod withdrawals;
 pub mod admin;
 pub mod auth_accounts;
 pub mod auth_keys;
@@ -38,9 +43,13 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(history::routes())
         .merge(orders::routes())
         .merge(order_history::routes())
+        .merge(fills::routes())
         .merge(batch::routes())
         .merge(accounts::routes())
         .merge(auth_accounts::routes(&app))
+        .merge(capital::routes())
+        .merge(deposits::routes())
+        .merge(withdrawals::routes())
         .route("/web/config.json", get(web::config));
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));

@@ -24,7 +24,7 @@ const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
 /// Deeper pages would make the database walk too far.
 const OFFSET_MAX: u64 = 1_000_000;
-const DIRECTIONS: [(&str, SortDirection); 2] =
+pub(super) const DIRECTIONS: [(&str, SortDirection); 2] =
     [("Asc", SortDirection::Ascending), ("Desc", SortDirection::Descending)];
 
 pub fn routes() -> Router<SharedApp> {

@@ -5,11 +5,15 @@
 mod account_keys;
 mod administration;
 mod browser_accounts;
+mod capital;
 mod database;
+mod deposits;
 mod fake_engine;
+mod fills;
 mod migrated_postgres;
 mod order_history;
 mod resending;
+mod withdrawals;
 
 use std::sync::Arc;
 use std::time::Duration;
