@@ -14,6 +14,7 @@ use crate::config::{Config, DatabaseLimits, HttpLimits};
 use crate::error::{ApiError, GatewayError};
 use crate::history::{self, History};
 use crate::keys::KeyCache;
+use crate::limits::Limits;
 use crate::link::EngineLink;
 use crate::past_fills::PastFills;
 use crate::past_orders::PastOrders;
@@ -24,6 +25,7 @@ use crate::transfers::Transfers;
 pub struct App {
     pub catalog: Catalog,
     pub http: HttpLimits,
+    pub limits: Limits,
     pub link: Arc<EngineLink>,
     pub submissions: Submissions,
     pub queries: Queries,
@@ -74,6 +76,7 @@ impl App {
         Ok(Arc::new(App {
             catalog: config.catalog.clone(),
             http: config.http.clone(),
+            limits: Limits::new(&config.limits),
             submissions: Submissions::new(Arc::clone(&link)),
             book_states: BookStates::new(queries.clone()),
             queries,

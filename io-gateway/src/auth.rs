@@ -70,14 +70,14 @@ impl Instruction {
             | Instruction::MaxWithdrawalQuantity
             | Instruction::CollateralQuery => Effect::Reads,
             Instruction::AccountUpdate
+            | Instruction::Withdraw
             | Instruction::OrderExecute
             | Instruction::OrderCancel
-            | Instruction::OrderCancelAll
-            | Instruction::Withdraw => Effect::Changes,
+            | Instruction::OrderCancelAll => Effect::Changes,
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Instruction::AccountQuery => "accountQuery",
             Instruction::AccountUpdate => "accountUpdate",

@@ -7,10 +7,11 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use protocol::AccountId;
 
 use crate::app::App;
@@ -18,6 +19,7 @@ use crate::auth::{Credentials, Effect, Instruction};
 use crate::client_address::client_address;
 use crate::clock::now_ms;
 use crate::error::{ApiError, Code};
+use crate::limits::weights;
 use crate::parameters::Parameters;
 use crate::server::Remote;
 use crate::sessions::{Session, Token};
@@ -42,11 +44,19 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<Remote>().map(|remote| remote.0.ip());
-        let proxies = &app.http.trusted_proxies;
-        let address = peer.map(|peer| client_address(peer, &parts.headers, proxies));
+        let address = address_of(&parts.extensions, &parts.headers, &app.http.trusted_proxies);
         Ok(Caller { headers: parts.headers.clone(), address })
     }
+}
+
+/// Where a request came from, by its connection and what trusted proxies say.
+pub fn address_of(
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    proxies: &[IpAddr],
+) -> Option<IpAddr> {
+    let peer = extensions.get::<Remote>()?.0.ip();
+    Some(client_address(peer, headers, proxies))
 }
 
 impl App {
@@ -58,20 +68,26 @@ impl App {
         instruction: Instruction,
         parameters: &[Parameters<'_>],
     ) -> Result<AccountId, ApiError> {
+        let weight = weights::of_signed(instruction, parameters.len());
         let session = self.browser.sessions.token(caller);
         if let (Some(token), false) = (session, Credentials::are_sent(caller)) {
             let token = token?;
             let session = self.browser.sessions.find(token).await?;
             token.check_csrf(caller)?;
+            self.limits.take_of_account(session.account, weight)?;
             return Ok(session.account);
         }
         let credentials = Credentials::read(caller, now_ms())?;
         let key = self.keys.get(&credentials.key).await?;
         let turn = self.verifications.acquire().await.map_err(ApiError::bug)?;
-        credentials.verify(&key.verifying, instruction, parameters)?;
+        let began = Instant::now();
+        let verified = credentials.verify(&key.verifying, instruction, parameters);
+        metrics::histogram!("gateway_verify_seconds").record(began.elapsed());
         drop(turn);
+        verified?;
         // Only now: what a key may not do is told to nobody but its owner.
         key.limits.check(instruction.effect(), caller.address)?;
+        self.limits.take_of_signer(&credentials.key, key.account, weight)?;
         Ok(key.account)
     }
 

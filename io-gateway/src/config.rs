@@ -12,6 +12,7 @@ use serde::Deserialize;
 use service::{CommonArgs, ExchangeFile};
 
 use crate::error::GatewayError;
+use crate::limits::{LimitSettings, RawLimits};
 use crate::sessions::CookieTransport;
 use crate::sign_in_limits::SignInRates;
 
@@ -48,6 +49,10 @@ struct RawConfig {
     header_read_ms_max: u64,
     body_read_ms_max: u64,
     connections_max: usize,
+    connections_per_address_max: usize,
+    request_ms_max: u64,
+    unread_ms_max: u64,
+    limits: RawLimits,
     database_connections_max: u32,
     database_timeout_ms: u64,
     drain_ms_max: u64,
@@ -77,6 +82,10 @@ impl Default for RawConfig {
             header_read_ms_max: 30_000,
             body_read_ms_max: 10_000,
             connections_max: 4_096,
+            connections_per_address_max: 2_048,
+            request_ms_max: 30_000,
+            unread_ms_max: 30_000,
+            limits: RawLimits::default(),
             database_connections_max: 8,
             database_timeout_ms: 1_000,
             drain_ms_max: 10_000,
@@ -112,6 +121,11 @@ pub struct HttpLimits {
     pub header_read_max: Duration,
     pub body_read_max: Duration,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    /// From the head of a request to its answer.
+    pub request_max: Duration,
+    /// How long a client may take nothing of its answers.
+    pub unread_max: Duration,
     pub drain_max: Duration,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
@@ -133,6 +147,7 @@ pub struct Config {
     pub gateway: GatewayId,
     pub engine: EngineLimits,
     pub http: HttpLimits,
+    pub limits: LimitSettings,
     pub database: DatabaseLimits,
     pub cookie_transport: CookieTransport,
     pub sign_in_rates: SignInRates,
@@ -167,6 +182,8 @@ impl Config {
             ("redis_timeout_ms", raw.redis_timeout_ms),
             ("header_read_ms_max", raw.header_read_ms_max),
             ("body_read_ms_max", raw.body_read_ms_max),
+            ("request_ms_max", raw.request_ms_max),
+            ("unread_ms_max", raw.unread_ms_max),
             ("database_timeout_ms", raw.database_timeout_ms),
             ("drain_ms_max", raw.drain_ms_max),
         ] {
@@ -175,6 +192,8 @@ impl Config {
         let counts = "must be 1 to 1000000";
         within("in_flight_max", raw.in_flight_max, 1..=1_000_000, counts)?;
         within("connections_max", raw.connections_max, 1..=1_000_000, counts)?;
+        let per_address = raw.connections_per_address_max;
+        within("connections_per_address_max", per_address, 1..=1_000_000, counts)?;
         within("engine_queue_max", raw.engine_queue_max, 1..=u64::MAX, "must be at least 1")?;
         let bytes = "must be 1024 to 1048576 bytes";
         within("body_bytes_max", raw.body_bytes_max, 1_024..=1_048_576, bytes)?;
@@ -184,18 +203,10 @@ impl Config {
             let rule = "must have at least 16 characters";
             return Err(GatewayError::Setting { key: "EXCHANGE_ADMIN_TOKEN", rule });
         }
-        let sign_in_rates = SignInRates {
-            per_address: rate("sign_ins_per_address_min", raw.sign_ins_per_address_min)?,
-            per_email: rate("sign_ins_per_email_min", raw.sign_ins_per_email_min)?,
-            sign_ups_per_address: rate("sign_ups_per_address_hour", raw.sign_ups_per_address_hour)?,
-        };
         let faucet = faucet(&raw.faucet, &file.catalog)?;
         Ok(Config {
-            cookie_transport: match raw.secure_cookies {
-                true => CookieTransport::HttpsOnly,
-                false => CookieTransport::Any,
-            },
-            sign_in_rates,
+            cookie_transport: cookie_transport(&raw),
+            sign_in_rates: sign_in_rates(&raw)?,
             faucet,
             catalog: file.catalog,
             redis_url: file.redis_url,
@@ -216,9 +227,13 @@ impl Config {
                 header_read_max: Duration::from_millis(raw.header_read_ms_max),
                 body_read_max: Duration::from_millis(raw.body_read_ms_max),
                 connections_max: raw.connections_max,
+                connections_per_address_max: raw.connections_per_address_max,
+                request_max: Duration::from_millis(raw.request_ms_max),
+                unread_max: Duration::from_millis(raw.unread_ms_max),
                 drain_max: Duration::from_millis(raw.drain_ms_max),
                 trusted_proxies: raw.trusted_proxies,
             },
+            limits: raw.limits.check()?,
             database: DatabaseLimits {
                 connections_max: raw.database_connections_max,
                 timeout: Duration::from_millis(raw.database_timeout_ms),
@@ -228,6 +243,21 @@ impl Config {
             admin_token,
         })
     }
+}
+
+fn cookie_transport(raw: &RawConfig) -> CookieTransport {
+    match raw.secure_cookies {
+        true => CookieTransport::HttpsOnly,
+        false => CookieTransport::Any,
+    }
+}
+
+fn sign_in_rates(raw: &RawConfig) -> Result<SignInRates, GatewayError> {
+    Ok(SignInRates {
+        per_address: rate("sign_ins_per_address_min", raw.sign_ins_per_address_min)?,
+        per_email: rate("sign_ins_per_email_min", raw.sign_ins_per_email_min)?,
+        sign_ups_per_address: rate("sign_ups_per_address_hour", raw.sign_ups_per_address_hour)?,
+    })
 }
 
 fn rate(key: &'static str, rate: u32) -> Result<NonZeroU32, GatewayError> {

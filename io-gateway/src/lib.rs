@@ -1,11 +1,12 @@
 //! REST gateway: verifies, validates, encodes; answers when the engine has decided.
 //!
 //! ```text
-//! server ─▶ routes ─▶ body, parameters ─▶ caller ─▶ admission ─▶ submission ─▶ link ─▶ Redis
-//!                                           │        queries ─────────────────▶ link ─▶ Redis
-//!           routes ◀─ order_json            │  ◀───────────────── replies ◀──── link ◀─ Redis
-//!                                           ├▶ auth, keys: a signature ──────────▶ PostgreSQL
-//!                                           └▶ sessions: a cookie, from logins ──▶ PostgreSQL
+//! server (connections), limits
+//!   └─▶ routes ─▶ body, parameters ─▶ caller ─▶ admission ─▶ submission ─▶ link ─▶ Redis
+//!                                       │        queries ─────────────────▶ link ─▶ Redis
+//!       routes ◀─ order_json            │  ◀───────────────── replies ◀──── link ◀─
+//!                                       ├▶ auth, keys: a signature ──────────▶ PostgreSQL
+//!                                       └▶ sessions: a cookie, from logins ──▶ PostgreSQL
 //! ```
 //!
 //! Invariants: a command is sent again only under its own name, and only while its client waits;
@@ -19,7 +20,9 @@ pub mod error;
 pub mod app;
 pub mod server;
 pub mod routes;
+pub mod connections;
 pub mod client_address;
+pub mod limits;
 pub mod caller;
 pub mod body;
 pub mod parameters;

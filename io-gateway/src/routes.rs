@@ -20,6 +20,7 @@ pub mod faucet;
 pub mod web;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -34,6 +35,7 @@ use tower_http::cors::{Any as AnyOrigin, CorsLayer};
 
 use crate::app::SharedApp;
 use crate::error::ApiError;
+use crate::limits;
 
 /// All routes. Requests must have gone through [`single_slash`] first.
 pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
@@ -46,10 +48,10 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(fills::routes())
         .merge(batch::routes())
         .merge(accounts::routes())
-        .merge(auth_accounts::routes(&app))
         .merge(capital::routes())
         .merge(deposits::routes())
         .merge(withdrawals::routes())
+        .merge(auth_accounts::routes(&app))
         .route("/web/config.json", get(web::config));
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));
@@ -58,13 +60,14 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::invalid("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
-        .with_state(app);
+        .with_state(Arc::clone(&app));
     let router = match web_dir.filter(|dir| dir.is_dir()) {
         Some(dir) => router.fallback_service(web::files(dir)),
         None => router.fallback(|| async { ApiError::not_found() }),
     };
     router
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app, limits::guard))
         .layer(middleware::map_response(in_shape))
         .layer(middleware::from_fn(count))
         .layer(cors())

@@ -16,6 +16,7 @@ mod market_data;
 mod administration;
 mod hostile;
 mod hang_up;
+mod crowding;
 
 mod torture;
 mod faults;
@@ -24,6 +25,7 @@ mod recovery;
 mod persistence;
 mod overload;
 mod shutdown;
+mod gateways;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,7 @@ const GENTLE: &[&[Scenario]] = &[
     administration::SCENARIOS,
     hang_up::SCENARIOS,
     hostile::SCENARIOS,
+    crowding::SCENARIOS,
 ];
 
 const HARSH: &[&[Scenario]] = &[
@@ -54,6 +57,7 @@ const HARSH: &[&[Scenario]] = &[
     persistence::SCENARIOS,
     overload::SCENARIOS,
     shutdown::SCENARIOS,
+    gateways::SCENARIOS,
 ];
 
 fn main() -> ExitCode {

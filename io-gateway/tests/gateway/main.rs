@@ -10,6 +10,7 @@ mod database;
 mod deposits;
 mod fake_engine;
 mod fills;
+mod limits;
 mod migrated_postgres;
 mod order_history;
 mod resending;
