@@ -36,6 +36,7 @@
 //! Bytes not named are zero and are checked to be zero, so that a later version may use them.
 
 mod commands;
+mod orders;
 mod events;
 
 use crate::event::ClosedReason;

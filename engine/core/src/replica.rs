@@ -167,13 +167,21 @@ impl Replica {
             Action::Cancel { account, target, .. } => {
                 known.cancel(frame, *account, Some(*target), &mut self.applied)?;
             }
-            Action::CancelAll { account, .. } => {
-                known.cancel(frame, *account, None, &mut self.applied)?;
+            Action::CancelAll(all) => {
+                known.cancel(frame, all.account, None, &mut self.applied)?;
             }
             Action::SetBookState { state, .. } => known.set_book_state(frame, *state)?,
-            Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => {
-                return Err(Inconsistency::Outcome);
-            }
+            Action::PlaceTrigger(_)
+            | Action::Amend(_)
+            | Action::Fire(_)
+            | Action::SetPriceTerms { .. }
+            | Action::SetLotTerms { .. } => return Err(Inconsistency::Outcome),
+            Action::CreateAccount
+            | Action::Deposit(_)
+            | Action::Withdraw(_)
+            | Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. }
+            | Action::ListMarket(_) => return Err(Inconsistency::Outcome),
         }
         self.apply_balances(frame)
     }

@@ -230,14 +230,24 @@ fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) 
     match &command.action {
         Action::Place(place) => placing::place(desk, market, place, command.time_us),
         Action::Cancel { account, target, .. } => cancel(desk, market, *account, *target),
-        Action::CancelAll { account, .. } => cancel_all(desk, market, *account),
+        Action::CancelAll(all) => cancel_all(desk, market, all.account),
         Action::SetBookState { state, .. } => {
             let sequence = desk.sequencer.draw();
             market.sum.book_state(market.book_state, *state);
             market.book_state = *state;
             Decision { sequence, outcome: Outcome::BookStateSet, held: Units::ZERO }
         }
-        Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => {
+        Action::PlaceTrigger(_)
+        | Action::Amend(_)
+        | Action::Fire(_)
+        | Action::SetPriceTerms { .. }
+        | Action::SetLotTerms { .. } => desk.refuse(Refusal::TermsInvalid),
+        Action::CreateAccount
+        | Action::Deposit(_)
+        | Action::Withdraw(_)
+        | Action::SetCancelAfter { .. }
+        | Action::ExpireCancelAfter { .. }
+        | Action::ListMarket(_) => {
             unreachable!("Invariant: a market's stream carries what concerns the market")
         }
     }
@@ -313,7 +323,7 @@ pub(crate) mod tests {
         let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(Some(Sequence(41)))), limits);
         shard.add_market(market(), MarketState::default()).unwrap();
         let account = AccountId::new(1).unwrap();
-        for action in [Action::CancelAll { market: MarketId(2), account }, Action::CreateAccount] {
+        for action in [fixture::cancel_all(MarketId(2), account), Action::CreateAccount] {
             let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
             let command = Command { origin, time_us: 1, action };
             let input = Input { cursor: StreamCursor::START, command };

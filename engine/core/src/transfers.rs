@@ -48,9 +48,17 @@ impl Transfers {
             Action::CreateAccount => self.create_account(desk),
             Action::Deposit(transfer) => self.transfer(desk, transfer, Direction::Deposit),
             Action::Withdraw(transfer) => self.transfer(desk, transfer, Direction::Withdrawal),
+            Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. }
+            | Action::ListMarket(_) => desk.refuse(Refusal::TermsInvalid),
             Action::Place(_)
+            | Action::PlaceTrigger(_)
+            | Action::Amend(_)
+            | Action::Fire(_)
             | Action::Cancel { .. }
-            | Action::CancelAll { .. }
+            | Action::CancelAll(_)
+            | Action::SetPriceTerms { .. }
+            | Action::SetLotTerms { .. }
             | Action::SetBookState { .. } => {
                 unreachable!("Invariant: the accounts stream carries accounts and transfers")
             }

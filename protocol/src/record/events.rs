@@ -3,7 +3,7 @@
 use crate::command::Place;
 use crate::event::{Closed, Event, Trade};
 use crate::ids::TradeId;
-use crate::record::commands::{kind_of, kind_parts, trigger_byte, trigger_parts};
+use crate::record::orders::{kind_of, kind_parts, trigger_byte, trigger_parts};
 use crate::record::{
     DecodeError, HIGH_BIT, Reader, Record, Writer, closed_reason, self_trade_prevention, side,
     time_in_force,

@@ -222,6 +222,9 @@ impl MarketReplica {
                     }
                     self.close(frame, &closed, applied)?;
                 }
+                Event::Withdrawn(withdrawn) => {
+                    return Err(Inconsistency::ClosedUnasked(withdrawn.waiting.order));
+                }
             }
         }
         // After the events: a maker that left may have made room for this order's own slot.
