@@ -57,7 +57,7 @@ impl Rows {
                 self.closed(&at, frame, 0)?;
                 Cause::Cancel
             }
-            Action::CancelAll { .. } => {
+            Action::CancelAll(_) => {
                 self.closed(&at, frame, 0)?;
                 Cause::CancelAll
             }
@@ -357,7 +357,7 @@ mod tests {
             created_us: 1_767_225_599_000_000,
         };
         let account = AccountId::new(2).unwrap();
-        let action = Action::CancelAll { market: MarketId(1), account };
+        let action = Action::cancel_all(MarketId(1), account);
         let rows = rows(action, Outcome::Cancelled, &[Event::Closed(closed)]).unwrap();
         let [ended] = rows.order_events[..] else { panic!("{:?}", rows.order_events) };
         assert_eq!((ended.kind, ended.reason), (OrderEventKind::Cancelled, Some(1)));

@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn cancel_all(account: u32) -> Action {
-        Action::CancelAll { market: MarketId(1), account: AccountId::new(account).unwrap() }
+        Action::cancel_all(MarketId(1), AccountId::new(account).unwrap())
     }
 
     fn deadline() -> Instant {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Heartbeat, Query};
 use protocol::{
-    AccountId, Action, DecodeError, Frame, MarketId, OrderKind, Outcome, Place, Refusal,
+    AccountId, Action, CancelAll, DecodeError, Frame, MarketId, OrderKind, Outcome, Place, Refusal,
     SelfTradePrevention, Sequence, Side, Target, TimeInForce,
 };
 use rand::rngs::StdRng;
@@ -172,8 +172,10 @@ impl Maker {
             (Action::Cancel { target: Target::Order(id), .. }, Some(refusal)) => {
                 self.own.cancel_failed(id, refusal == Refusal::OrderNotFound);
             }
-            (Action::CancelAll { market, account }, None) => self.cleared(market, account),
-            (Action::CancelAll { market, account }, Some(refusal)) => {
+            (Action::CancelAll(CancelAll { market, account, .. }), None) => {
+                self.cleared(market, account)
+            }
+            (Action::CancelAll(CancelAll { market, account, .. }), Some(refusal)) => {
                 tracing::warn!(%market, %account, ?refusal, "cancel all was refused");
                 if self.phase == Phase::Draining && refusal != Refusal::Stale {
                     self.cleared(market, account);
@@ -347,7 +349,7 @@ impl Maker {
             let again_us = asked_us.map(|asked_us| asked_us.saturating_add(micros(CLEAR_AGAIN)));
             if again_us.is_none_or(|again_us| again_us <= now_us) {
                 *asked_us = Some(now_us);
-                let action = Action::CancelAll { market: *market, account: *account };
+                let action = Action::cancel_all(*market, *account);
                 self.submitter.submit(action, now_us);
             }
         }

@@ -151,6 +151,14 @@ pub struct Transfer {
     pub id: TransferId,
 }
 
+impl Action {
+    /// Every open order of the account in the market, of every kind and time.
+    pub const fn cancel_all(market: MarketId, account: AccountId) -> Action {
+        let kinds = CancelKinds::All;
+        Action::CancelAll(CancelAll { market, account, kinds, created_until_us: 0 })
+    }
+}
+
 impl Command {
     /// The stream it belongs to.
     pub const fn market(&self) -> MarketId {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that is wrong ends the test")]
 
 use crate::catalog::Catalog;
-use crate::command::{Action, CancelAll, CancelKinds, OrderKind, Place};
+use crate::command::{OrderKind, Place};
 use crate::ids::{AccountId, AssetId, MarketId};
 use crate::market::{AssetSpec, FeeRate, Increment, MarketSpec};
 use crate::terms::Multipliers;
@@ -130,10 +130,4 @@ pub fn limit(market: MarketId, account: u32, side: Side, ticks: u64, lots: u64) 
         client_id: None,
         valid_until_us: 0,
     }
-}
-
-/// Every open order of an account in a market.
-pub fn cancel_all(market: MarketId, account: AccountId) -> Action {
-    let kinds = CancelKinds::All;
-    Action::CancelAll(CancelAll { market, account, kinds, created_until_us: 0 })
 }

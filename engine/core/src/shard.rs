@@ -323,7 +323,7 @@ pub(crate) mod tests {
         let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(Some(Sequence(41)))), limits);
         shard.add_market(market(), MarketState::default()).unwrap();
         let account = AccountId::new(1).unwrap();
-        for action in [fixture::cancel_all(MarketId(2), account), Action::CreateAccount] {
+        for action in [Action::cancel_all(MarketId(2), account), Action::CreateAccount] {
             let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
             let command = Command { origin, time_us: 1, action };
             let input = Input { cursor: StreamCursor::START, command };

@@ -141,7 +141,7 @@ fn step() -> impl Strategy<Value = Step> {
         target: Target::Client(ClientId(id)),
     });
     let all =
-        (market(), account()).prop_map(|(market, account)| Action::CancelAll { market, account });
+        (market(), account()).prop_map(|(market, account)| Action::cancel_all(market, account));
     prop_oneof![
         40 => place().prop_map(Step::Do),
         8 => (account(), market(), any::<prop::sample::Index>())

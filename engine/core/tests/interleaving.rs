@@ -39,7 +39,7 @@ fn market(id: u16, base: u16, quote: u16) -> MarketSpec {
 fn action(rng: &mut Rng, market: MarketId) -> Action {
     let account = AccountId::new(1 + rng.below(u64::from(ACCOUNTS)) as u32).unwrap();
     if rng.below(12) == 0 {
-        return Action::CancelAll { market, account };
+        return Action::cancel_all(market, account);
     }
     Action::Place(Place {
         market,

@@ -24,7 +24,7 @@ fn command(rng: &mut Rng, at: u64) -> Command {
     let market = MarketId(1);
     let client_id = ClientId(rng.below(50) as u32);
     let action = match rng.below(100) {
-        0 => Action::CancelAll { market, account },
+        0 => Action::cancel_all(market, account),
         1..40 => Action::Cancel { market, account, target: Target::Client(client_id) },
         40..45 => Action::Place(Place {
             market,

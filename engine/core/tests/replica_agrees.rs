@@ -253,7 +253,7 @@ fn pieces_that_are_changed_missing_or_moved_are_no_state() {
     }
     for market in [MarketId(1), MarketId(3)] {
         let account = AccountId::new(1).unwrap();
-        world.run(Action::CancelAll { market, account });
+        world.run(Action::cancel_all(market, account));
     }
     let whole = pieces(&world.replica);
     let read = |pieces: &[Vec<u8>]| {
@@ -340,7 +340,7 @@ fn step() -> impl Strategy<Value = Step> {
         target: Target::Client(ClientId(id)),
     });
     let all =
-        (market(), account()).prop_map(|(market, account)| Action::CancelAll { market, account });
+        (market(), account()).prop_map(|(market, account)| Action::cancel_all(market, account));
     let assets = prop::sample::select(vec![ASSETS[0], ASSETS[1], ASSETS[2], AssetId(3)]);
     let transfer =
         (account(), assets, 0u64..60_000, 0u128..40).prop_map(|(account, asset, units, id)| {

@@ -133,7 +133,7 @@ async fn cancel_all(
     if parameters[0].choice("orderType", &KINDS)? == Some(Kind::Conditional) {
         return Ok(json_text("[]".to_owned()));
     }
-    let action = Action::CancelAll { market: market.id, account };
+    let action = Action::cancel_all(market.id, account);
     let decision = submit(&app, market.id, action).await?;
     let rows = cancelled(&decision, account)
         .map(|closed| OrderState::cancelled(closed).json(market, &app.catalog));

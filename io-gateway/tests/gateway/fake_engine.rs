@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Heartbeat, Query, Ticker};
 use protocol::{
-    AccountId, Action, AssetId, BookState, Closed, ClosedReason, Command, Conservation, Event,
-    FinishedOrder, FrameHeader, FrameWriter, Lots, MarketId, OpenOrder, OrderId, OrderKind, Origin,
-    Outcome, Place, Price, RECORD_BYTES, Refusal, SelfTradePrevention, Sequence, Side, StateDigest,
-    StreamCursor, Target, TimeInForce, Trade, TradeId, TransferId, Units, keys,
+    AccountId, Action, AssetId, BookState, CancelAll, Closed, ClosedReason, Command, Conservation,
+    Event, FinishedOrder, FrameHeader, FrameWriter, Lots, MarketId, OpenOrder, OrderId, OrderKind,
+    Origin, Outcome, Place, Price, RECORD_BYTES, Refusal, SelfTradePrevention, Sequence, Side,
+    StateDigest, StreamCursor, Target, TimeInForce, Trade, TradeId, TransferId, Units, keys,
 };
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
@@ -185,7 +185,8 @@ impl State {
                 Some((Outcome::Refused(Refusal::CancelOnly), Vec::new()))
             }
             Action::Place(place) => placed(&place),
-            Action::Cancel { market, account, .. } | Action::CancelAll { market, account } => {
+            Action::Cancel { market, account, .. }
+            | Action::CancelAll(CancelAll { market, account, .. }) => {
                 Some((Outcome::Cancelled, vec![Event::Closed(closed(market, account))]))
             }
             Action::CreateAccount => {

@@ -200,7 +200,7 @@ fn nothing_is_placed_before_leftovers_are_cancelled_and_funds_known() {
     assert!(world.act().is_empty(), "no epoch is taken yet");
     world.take_epoch(0);
     let clearing = world.act();
-    let all = |command: &Command| matches!(command.action, Action::CancelAll { .. });
+    let all = |command: &Command| matches!(command.action, Action::CancelAll(_));
     assert!(clearing.len() == 2 && clearing.iter().all(all));
     assert!(world.act().is_empty(), "still waiting for the replies");
     world.now_us += 2_000_000;
@@ -402,7 +402,7 @@ fn an_answer_older_than_a_reply_does_not_undo_it() {
     let commands = world.act();
     world.engine(&commands);
     let (closed_since, place) = world.resting[0];
-    let cancel = Action::CancelAll { market: MARKET, account: account(1) };
+    let cancel = Action::cancel_all(MARKET, account(1));
     let origin = Origin { gateway: protocol::GatewayId(900), epoch: 4, sequence: 10 };
     let command = Command { origin, time_us: 0, action: cancel };
     let event = Event::Closed(closed(closed_since, &place));
@@ -441,7 +441,7 @@ fn draining_cancels_everything_and_places_nothing_more() {
     world.engine(&commands);
     world.maker.drain();
     let commands = world.act();
-    let all = |command: &Command| matches!(command.action, Action::CancelAll { .. });
+    let all = |command: &Command| matches!(command.action, Action::CancelAll(_));
     assert!(commands.len() == 2 && commands.iter().all(all));
     world.reply(&commands[0], Outcome::Cancelled, &[]);
     assert!(!world.maker.is_done());

@@ -301,7 +301,7 @@ fn refused_commands_move_the_cursor_are_remembered_and_change_nothing_else() {
     let unlisted = Place { market: MarketId(9), ..limit(1, Side::Bid, 40, 1) };
     let mut other = Script { previous: [None; 2], ..script };
     let unknown = Outcome::Refused(Refusal::UnknownMarket);
-    let cancel_all = Action::CancelAll { market: MARKET, account: account(1) };
+    let cancel_all = Action::cancel_all(MARKET, account(1));
     other.apply(cancel_all, unknown, Units::ZERO, &[]).unwrap();
     assert_eq!(other.replica.cursor(MARKET), cursor);
     assert!(other.replica.market(unlisted.market).is_none());

@@ -122,7 +122,9 @@ impl NaiveExchange {
             Action::Cancel { market, account, target } => {
                 self.cancel(market, account, target, &mut events)
             }
-            Action::CancelAll { market, account } => self.cancel_all(market, account, &mut events),
+            Action::CancelAll(CancelAll { market, account, .. }) => {
+                self.cancel_all(market, account, &mut events)
+            }
             Action::CreateAccount => self.create_account(),
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),

@@ -216,7 +216,7 @@ fn action() -> impl Strategy<Value = Action> {
         action
     });
     let market = protocol::MarketId(1);
-    let cancel = (1u32..=3).prop_map(move |id| Action::CancelAll { market, account: account(id) });
+    let cancel = (1u32..=3).prop_map(move |id| Action::cancel_all(market, account(id)));
     let transfer = (1u32..=3, 1u64..5000, 0u128..6, any::<bool>());
     let transfer = transfer.prop_map(|(id, units, name, is_in)| {
         let asset = protocol::AssetId(1);
