@@ -63,6 +63,7 @@ pub enum Action {
 
 /// A new order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Place {
     pub market: MarketId,
     pub account: AccountId,

@@ -85,6 +85,7 @@ impl Outcome {
 
 /// Why a command was refused. The numbers are part of the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Refusal {
     InsufficientFunds = 1,

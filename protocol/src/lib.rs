@@ -48,8 +48,10 @@ pub use ids::{
 };
 pub use interval::Interval;
 pub use market::{AssetSpec, FeeRate, Increment, MarketSpec};
-pub use order::{FinishedOrder, OpenOrder};
+pub use order::{FinishedOrder, OpenOrder, Standing};
 pub use record::{DecodeError, RECORD_BYTES, Record};
 pub use terms::{Listing, LotTerms, Multipliers, PriceTerms};
-pub use trigger::{Trigger, TriggerBy, TriggerDirection, TriggerPlace, WaitingOrder, Withdrawn};
+pub use trigger::{
+    Trigger, TriggerBy, TriggerDirection, TriggerPlace, Triggered, WaitingOrder, Withdrawn,
+};
 pub use units::{BookState, Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};

@@ -4,7 +4,7 @@
 use crate::command::Place;
 use crate::event::ClosedReason;
 use crate::ids::OrderId;
-use crate::units::Price;
+use crate::units::{Price, Side};
 
 /// What the client says the trigger watches. On a spot market all three are the last price; the
 /// word is kept to be repeated in answers.
@@ -43,6 +43,16 @@ pub enum TriggerDirection {
 }
 
 impl TriggerDirection {
+    /// From the last price to `trigger`, and at it upwards; before the first trade a bid waits for
+    /// a rise and an ask for a fall.
+    pub fn of(trigger: Price, last: Option<Price>, side: Side) -> TriggerDirection {
+        let falls = match last {
+            Some(last) => trigger < last,
+            None => side == Side::Ask,
+        };
+        if falls { TriggerDirection::Fall } else { TriggerDirection::Rise }
+    }
+
     #[inline]
     pub const fn is_reached(self, trigger: Price, last: Price) -> bool {
         match self {
@@ -50,6 +60,15 @@ impl TriggerDirection {
             TriggerDirection::Fall => last.ticks() <= trigger.ticks(),
         }
     }
+}
+
+/// That an order waited for a trigger, and since when it does so no more because it fired.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Triggered {
+    pub trigger: Trigger,
+    /// `time_us` of the frame by which it fired; `None`: it never did.
+    pub fired_us: Option<u64>,
 }
 
 /// A new order that is to wait. `place.valid_until_us` is in whole milliseconds.
@@ -61,6 +80,7 @@ pub struct TriggerPlace {
 
 /// An order that waits, as it does so. Its `place.valid_until_us` is 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WaitingOrder {
     pub order: OrderId,
     pub place: Place,
