@@ -31,6 +31,8 @@ pub(crate) struct Market {
     pub spec: MarketSpec,
     pub book: Book,
     pub last_trade: u64,
+    /// Of that trade.
+    pub last_price: Option<Price>,
     /// The last frame on the event stream.
     pub previous: Option<Sequence>,
     pub book_state: BookState,
@@ -70,6 +72,7 @@ impl Market {
         Market {
             book: Book::new(spec.id, orders_max),
             last_trade: 0,
+            last_price: None,
             previous: None,
             book_state: BookState::default(),
             recognition: Recognition::default(),
@@ -106,6 +109,7 @@ impl Market {
         }
         self.book.restored();
         self.last_trade = state.last_trade;
+        self.last_price = state.last_price;
         self.previous = state.previous;
         self.book_state = state.book_state;
         self.recognition = Recognition::restore(&state.senders);

@@ -239,6 +239,7 @@ fn cross_and_settle(
             proceeds.quote.0 += quote.0;
             proceeds.lots.0 += lots.0;
             market.last_trade += 1;
+            market.last_price = Some(maker.price);
             let trade = Trade {
                 id: TradeId(market.last_trade),
                 maker_account: maker.account,

@@ -1,6 +1,6 @@
 //! What a shard starts from: the state the replica has rebuilt from snapshot and journal.
 
-use protocol::{AccountId, AssetId, BookState, OpenOrder, Sequence, TransferId, Units};
+use protocol::{AccountId, AssetId, BookState, OpenOrder, Price, Sequence, TransferId, Units};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ pub struct MarketState {
     pub generations: Vec<u32>,
     /// Id of the last trade; 0 before the first.
     pub last_trade: u64,
+    /// Of that trade.
+    pub last_price: Option<Price>,
     /// The last frame on the market's event stream.
     pub previous: Option<Sequence>,
     pub book_state: BookState,

@@ -338,6 +338,7 @@ impl Both {
                 orders: orders.collect(),
                 generations: self.generations.get(&market.spec.id).cloned().unwrap_or_default(),
                 last_trade: market.last_trade,
+                last_price: market.last_price,
                 previous: market.previous,
                 book_state: market.state,
                 senders: self.senders(market.spec.id),

@@ -192,6 +192,7 @@ impl World {
             Event::Closed(closed) => {
                 Event::Closed(Closed { order: twin_id(closed.order), ..closed })
             }
+            Event::Withdrawn(withdrawn) => Event::Withdrawn(withdrawn),
         });
         assert_eq!(frame.events().collect::<Vec<_>>(), events.collect::<Vec<_>>());
         assert_eq!(frame.header.outcome, outcome);

@@ -163,6 +163,7 @@ impl MarketReplica {
             orders: self.orders.by_priority(),
             generations: self.orders.generations(),
             last_trade: self.last_trade,
+            last_price: self.last_price(),
             previous: self.stream.previous,
             book_state: self.book_state,
             senders: self.recognition.state(),

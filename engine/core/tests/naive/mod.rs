@@ -28,6 +28,7 @@ pub struct NaiveMarket {
     /// In order of coming to rest.
     pub orders: Vec<NaiveOrder>,
     pub last_trade: u64,
+    pub last_price: Option<Price>,
     pub previous: Option<Sequence>,
     pub state: BookState,
 }
@@ -78,6 +79,7 @@ impl NaiveExchange {
                 spec: spec.clone(),
                 orders: vec![],
                 last_trade: 0,
+                last_price: None,
                 previous: None,
                 state: BookState::Open,
             };
@@ -128,6 +130,7 @@ impl NaiveExchange {
             Action::CreateAccount => self.create_account(),
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
+            _ => Err(Refusal::TermsInvalid),
         };
         self.seen.entry(name).or_insert(sequence);
         let (outcome, held) = decided.unwrap_or_else(|refusal| (Outcome::Refused(refusal), 0));
@@ -385,6 +388,7 @@ impl NaiveExchange {
         order.lots_left.0 -= lots as u64;
         order.executed_quote += quote as u64;
         let (maker_account, price, left) = (order.place.account, order.price, order.lots_left);
+        market.last_price = Some(price);
         if left.0 == 0 {
             market.orders.remove(at);
         }
