@@ -44,8 +44,17 @@ impl Rows {
         }
         let at = At::of(frame)?;
         let cause = match &frame.command.action {
-            // Nothing of either is stored; their frames count in the position alone.
-            Action::CreateAccount | Action::SetBookState { .. } => return Ok(()),
+            // Nothing of these is stored; their frames count in the position alone.
+            Action::CreateAccount
+            | Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. }
+            | Action::ListMarket(_)
+            | Action::SetPriceTerms { .. }
+            | Action::SetLotTerms { .. }
+            | Action::SetBookState { .. } => return Ok(()),
+            Action::PlaceTrigger(_) | Action::Amend(_) | Action::Fire(_) => {
+                return Err(RowError::Outcome);
+            }
             Action::Deposit(transfer) => self.transfer(&at, Cause::Deposit, transfer)?,
             Action::Withdraw(transfer) => self.transfer(&at, Cause::Withdrawal, transfer)?,
             Action::Place(place) => {

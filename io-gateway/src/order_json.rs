@@ -197,12 +197,13 @@ fn naive(time_us: u64) -> String {
 /// The contract's word; what was asked for is no expiry.
 const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
     match reason {
-        ClosedReason::ByRequest => None,
+        ClosedReason::ByRequest | ClosedReason::Amended => None,
         ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
         ClosedReason::FillOrKill => Some("FillOrKill"),
         ClosedReason::SelfTradePrevention => Some("SelfTradePrevention"),
         ClosedReason::InsufficientLiquidity => Some("InsufficientLiquidity"),
         ClosedReason::TradesLimit => Some("Unknown"),
+        ClosedReason::PriceImpact => Some("PriceImpact"),
     }
 }
 

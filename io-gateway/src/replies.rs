@@ -34,6 +34,7 @@ impl From<&Frame<'_>> for Decision {
             match event {
                 Event::Trade(trade) => decision.trades.push(trade),
                 Event::Closed(closed) => decision.closed.push(closed),
+                Event::Withdrawn(_) => (),
             }
         }
         decision

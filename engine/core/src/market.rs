@@ -36,6 +36,8 @@ pub(crate) struct Market {
     pub last_trade: u64,
     /// What trades have touched since all that they reached had fired; `None` before the first.
     pub touched: Option<Touched>,
+    /// Of that trade.
+    pub last_price: Option<Price>,
     /// The last frame on the event stream.
     pub previous: Option<Sequence>,
     /// Of the last command: what then fires bears them as well.
@@ -81,6 +83,7 @@ impl Market {
             book: Book::new(spec.id, orders_max),
             last_trade: 0,
             touched: None,
+            last_price: None,
             previous: None,
             cursor: StreamCursor::START,
             time_us: 0,
@@ -123,6 +126,7 @@ impl Market {
         self.book.restored();
         self.last_trade = state.last_trade;
         self.touched = state.touched;
+        self.last_price = state.last_price;
         self.previous = state.previous;
         self.cursor = state.cursor;
         self.time_us = state.time_us;

@@ -284,6 +284,7 @@ fn cross_and_settle(
             proceeds.lots.0 += lots.0;
             market.last_trade += 1;
             market.touch(maker.price);
+            market.last_price = Some(maker.price);
             let trade = Trade {
                 id: TradeId(market.last_trade),
                 maker_account: maker.account,

@@ -1,7 +1,7 @@
 //! What a shard starts from: the state the replica has rebuilt from snapshot and journal.
 
 use protocol::{
-    AccountId, AssetId, BookState, Sequence, Standing, StreamCursor, TransferId, Units,
+    AccountId, AssetId, BookState, Price, Sequence, Standing, StreamCursor, TransferId, Units,
 };
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub struct MarketState {
     /// Id of the last trade; 0 before the first.
     pub last_trade: u64,
     pub touched: Option<Touched>,
+    /// Of that trade.
+    pub last_price: Option<Price>,
     /// The last frame on the market's event stream.
     pub previous: Option<Sequence>,
     /// Of the last command.

@@ -406,6 +406,7 @@ impl Both {
                 generations: self.generations.get(&market.spec.id).cloned().unwrap_or_default(),
                 last_trade: market.last_trade,
                 touched: last.map(Touched::at),
+                last_price: market.last_price,
                 previous: market.previous,
                 book_state: market.state,
                 senders: self.senders(market.spec.id),

@@ -90,6 +90,9 @@ pub(super) const fn book_state_name(state: BookState) -> &'static str {
     match state {
         BookState::Open => "Open",
         BookState::CancelOnly => "CancelOnly",
+        BookState::Closed => "Closed",
+        BookState::LimitOnly => "LimitOnly",
+        BookState::PostOnly => "PostOnly",
     }
 }
 

@@ -209,6 +209,15 @@ impl State {
                 self.book_states.insert(market, state);
                 Some((Outcome::BookStateSet, Vec::new()))
             }
+            Action::ListMarket(_) => Some((Outcome::MarketListed, Vec::new())),
+            Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
+                Some((Outcome::TermsSet, Vec::new()))
+            }
+            Action::PlaceTrigger(_)
+            | Action::Amend(_)
+            | Action::Fire(_)
+            | Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. } => None,
         }
     }
 

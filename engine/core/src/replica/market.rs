@@ -165,6 +165,7 @@ impl MarketReplica {
             generations: self.orders.generations(),
             last_trade: self.last_trade,
             touched: self.touched,
+            last_price: self.last_price(),
             previous: self.stream.previous,
             cursor: self.stream.cursor,
             time_us: self.stream.time_us,

@@ -39,6 +39,7 @@ pub struct NaiveMarket {
     /// Of the last command.
     pub time_us: u64,
     pub last_trade: u64,
+    pub last_price: Option<Price>,
     pub previous: Option<Sequence>,
     pub state: BookState,
 }
@@ -94,6 +95,7 @@ impl NaiveExchange {
                 touched: vec![],
                 time_us: 0,
                 last_trade: 0,
+                last_price: None,
                 previous: None,
                 state: BookState::Open,
             };
@@ -151,7 +153,7 @@ impl NaiveExchange {
             Action::ExpireCancelAfter { account, deadline_us } => {
                 self.expire_cancel_after(account, deadline_us, command.time_us)
             }
-            _ => unreachable!("not sent by this test"),
+            _ => Err(Refusal::TermsInvalid),
         };
         if let Some(market) = self.markets.get_mut(&command.market()) {
             market.time_us = command.time_us;
@@ -384,6 +386,7 @@ impl NaiveExchange {
         order.executed_quote += quote as u64;
         let (maker_account, price, left) = (order.place.account, order.price, order.lots_left);
         market.touched.push(price);
+        market.last_price = Some(price);
         if left.0 == 0 {
             market.orders.remove(at);
         }
