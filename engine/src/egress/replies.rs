@@ -1,11 +1,11 @@
-//! The replies thread: every frame to the gateway that sent its command. In place of a frame that
+//! The replies thread: every frame to the gateway that sent its command, if one did. In place of a frame that
 //! only says that its command had come before goes the frame that decided it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
-use protocol::{Frame, GatewayId, Outcome, Sequence, keys};
+use protocol::{Action, Frame, GatewayId, Outcome, Sequence, keys};
 
 use super::Broadcast;
 use super::recalls::Recall;
@@ -92,6 +92,10 @@ impl Replies {
         let Replies { broadcast, cursors, recent, recalls, .. } = self;
         recent.push(block);
         each_frame(&block.frames, block.before(), |frame| {
+            // What fires nobody has sent: it is no command of a stream, and nobody waits for it.
+            if matches!(frame.command.action, Action::Fire(_)) {
+                return;
+            }
             cursors.advance(frame.command.market(), frame.header.cursor);
             let first = match frame.header.outcome {
                 Outcome::Recognised { first } => {

@@ -189,7 +189,7 @@ fn answers(replica: &Replica) -> Vec<String> {
         asks.push(Ask::Account { account });
         let market = protocol::MarketId(1);
         for order in replica.open_orders(account, None) {
-            asks.push(Ask::Order { account, market, target: Target::Order(order.order) });
+            asks.push(Ask::Order { account, market, target: Target::Order(order.order()) });
         }
     }
     let answer = |ask| {
