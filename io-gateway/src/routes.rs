@@ -5,6 +5,8 @@ pub mod system;
 pub mod markets;
 pub mod history;
 pub mod orders;
+pub mod amend;
+pub mod cancel_after;
 pub mod order_history;
 pub mod batch;
 pub mod accounts;
@@ -34,6 +36,8 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(markets::routes())
         .merge(history::routes())
         .merge(orders::routes())
+        .merge(amend::routes())
+        .merge(cancel_after::routes())
         .merge(order_history::routes())
         .merge(batch::routes())
         .merge(accounts::routes())

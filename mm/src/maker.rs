@@ -11,7 +11,7 @@ use std::time::Duration;
 use protocol::query::{Answer, AnswerBody, Ask, Heartbeat, Query};
 use protocol::{
     AccountId, Action, CancelAll, DecodeError, Frame, MarketId, OrderKind, Outcome, Place, Refusal,
-    SelfTradePrevention, Sequence, Side, Target, TimeInForce,
+    SelfTradePrevention, Sequence, Side, Standing, Target, TimeInForce,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -202,8 +202,10 @@ impl Maker {
                 waiting.iter().for_each(|place| self.reserve(place));
             }
             AnswerBody::OpenOrders(listed) => {
-                let mut listed = listed.clone();
-                listed.retain(|order| self.market(order.market).is_some());
+                // Nothing of this maker waits for a trigger.
+                let resting = listed.iter().filter_map(Standing::resting);
+                let ours = resting.filter(|order| self.market(order.market).is_some());
+                let listed: Vec<_> = ours.copied().collect();
                 self.own.reconcile(account, answer.sequence, &listed);
                 for market in &self.markets {
                     let symbol = market.config.spec.symbol.clone();

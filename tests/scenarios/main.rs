@@ -11,6 +11,9 @@ mod first_trade;
 mod placing;
 mod matching;
 mod cancelling;
+mod triggers;
+mod amending;
+mod cancel_after;
 mod balances;
 mod market_data;
 mod administration;
@@ -40,6 +43,9 @@ const GENTLE: &[&[Scenario]] = &[
     placing::SCENARIOS,
     matching::SCENARIOS,
     cancelling::SCENARIOS,
+    triggers::SCENARIOS,
+    amending::SCENARIOS,
+    cancel_after::SCENARIOS,
     balances::SCENARIOS,
     market_data::SCENARIOS,
     administration::SCENARIOS,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on says where.
 
 mod administration;
+mod changing;
 mod database;
 mod fake_engine;
 mod migrated_postgres;

@@ -6,7 +6,7 @@ use protocol::fixture::catalog;
 use protocol::query::Balance;
 use protocol::{
     AssetId, Closed, ClosedReason, Command, Event, FrameHeader, FrameWriter, Lots, OpenOrder,
-    OrderId, Origin, Price, Side, StateDigest, StreamCursor, Trade, TradeId, Units,
+    OrderId, Origin, Price, Side, Standing, StateDigest, StreamCursor, Trade, TradeId, Units,
 };
 
 const MARKET: MarketId = MarketId(1);
@@ -132,8 +132,9 @@ impl World {
     }
 
     fn list(&mut self, orders: &[(OrderId, Place)]) {
-        let listed = orders.iter().map(|(order, place)| open_order(*order, place)).collect();
-        let body = AnswerBody::OpenOrders(listed);
+        let listed =
+            orders.iter().map(|(order, place)| Standing::Rests(open_order(*order, place), None));
+        let body = AnswerBody::OpenOrders(listed.collect());
         self.answer(1, |ask| matches!(ask, Ask::OpenOrders { .. }), body);
     }
 }
