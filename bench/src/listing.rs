@@ -3,7 +3,7 @@
 
 use protocol::{
     AccountId, Action, AssetId, AssetSpec, Catalog, FeeRate, Increment, Lots, MarketId, MarketSpec,
-    Price, Transfer, TransferId, Units,
+    Multipliers, Price, Transfer, TransferId, Units,
 };
 
 use crate::error::BenchError;
@@ -41,6 +41,8 @@ fn market(id: MarketId) -> Option<MarketSpec> {
         lots_max: Lots(u64::from(u32::MAX)),
         maker_fee: FeeRate { millionths: 800 },
         taker_fee: FeeRate { millionths: 1000 },
+        band: Multipliers::default(),
+        impact: Multipliers::default(),
     })
 }
 

@@ -94,12 +94,13 @@ const ORDER_EVENTS: &str = "
     INSERT INTO order_events (account_id, sub, ts, sequence, order_id, market_id, kind, side,
         is_placement, reason, order_type, time_in_force, self_trade_prevention, post_only,
         client_id, price_ticks, lots, asked_quote_units, lots_left, executed_lots,
-        executed_quote_units, created_at)
+        executed_quote_units, created_at, trigger_price_ticks, trigger_by, triggered_at, refusal)
     SELECT * FROM unnest($1::integer[], $2::integer[], $3::timestamptz[], $4::bigint[],
         $5::bigint[], $6::smallint[], $7::smallint[], $8::smallint[], $9::boolean[],
         $10::smallint[], $11::smallint[], $12::smallint[], $13::smallint[], $14::boolean[],
         $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[],
-        $21::bigint[], $22::timestamptz[])
+        $21::bigint[], $22::timestamptz[], $23::bigint[], $24::smallint[], $25::timestamptz[],
+        $26::smallint[])
     ON CONFLICT DO NOTHING";
 
 pub async fn order_events(
@@ -129,6 +130,10 @@ pub async fn order_events(
         .bind(column(rows, |row| row.executed_lots))
         .bind(column(rows, |row| row.executed_quote_units))
         .bind(column(rows, |row| row.created_at))
+        .bind(column(rows, |row| row.trigger_price_ticks))
+        .bind(column(rows, |row| row.trigger_by))
+        .bind(column(rows, |row| row.triggered_at))
+        .bind(column(rows, |row| row.refusal))
         .execute(connection)
         .await?;
     Ok(done.rows_affected())

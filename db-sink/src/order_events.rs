@@ -1,6 +1,6 @@
-//! Rows of `order_events`: the placement of an order, and its end.
+//! Rows of `order_events`: the placement of an order, what it is to be otherwise, and its end.
 
-use protocol::{Closed, ClosedReason, OrderId, OrderKind, Place, Trade};
+use protocol::{Closed, ClosedReason, OrderId, OrderKind, Place, Trade, Trigger, Withdrawn};
 
 use crate::columns::{At, account, client_id, lots, order_id, price, time, units};
 use crate::error::RowError;
@@ -38,6 +38,10 @@ pub fn placement(at: &At, place: &Place, order: OrderId) -> Result<OrderEventRow
         executed_lots: None,
         executed_quote_units: None,
         created_at: Some(at.ts),
+        trigger_price_ticks: None,
+        trigger_by: None,
+        triggered_at: None,
+        refusal: None,
     })
 }
 
@@ -66,6 +70,10 @@ pub fn filled_maker(at: &At, trade: &Trade, sub: i32) -> Result<OrderEventRow, R
         executed_lots: None,
         executed_quote_units: None,
         created_at: None,
+        trigger_price_ticks: None,
+        trigger_by: None,
+        triggered_at: None,
+        refusal: None,
     })
 }
 
@@ -98,5 +106,50 @@ pub fn closed_order(at: &At, closed: &Closed, sub: i32) -> Result<OrderEventRow,
         executed_lots: Some(lots(executed.ok_or(RowError::OutOfRange("lots left"))?)?),
         executed_quote_units: Some(units(closed.executed_quote)?),
         created_at: Some(time(closed.created_us)?),
+        trigger_price_ticks: None,
+        trigger_by: None,
+        triggered_at: None,
+        refusal: None,
+    })
+}
+
+/// What an order waits for.
+pub fn with_trigger(row: OrderEventRow, trigger: &Trigger) -> Result<OrderEventRow, RowError> {
+    let trigger_price_ticks = Some(price(trigger.price)?);
+    Ok(OrderEventRow { trigger_price_ticks, trigger_by: Some(trigger.by as i16), ..row })
+}
+
+/// An order as it waits, or waited. What is left of it is all of it.
+pub fn waiting_order(
+    at: &At,
+    place: &Place,
+    order: OrderId,
+    trigger: &Trigger,
+) -> Result<OrderEventRow, RowError> {
+    let row = with_trigger(placement(at, place, order)?, trigger)?;
+    Ok(OrderEventRow {
+        kind: OrderEventKind::Waits,
+        lots_left: row.lots.unwrap_or(0),
+        executed_lots: Some(0),
+        executed_quote_units: Some(0),
+        ..row
+    })
+}
+
+/// An order that waits no more and did not fire.
+pub fn withdrawn_order(
+    at: &At,
+    withdrawn: &Withdrawn,
+    sub: i32,
+) -> Result<OrderEventRow, RowError> {
+    let waiting = &withdrawn.waiting;
+    let row = waiting_order(at, &waiting.place, waiting.order, &waiting.trigger)?;
+    Ok(OrderEventRow {
+        sub,
+        kind: OrderEventKind::Cancelled,
+        is_placement: false,
+        reason: Some(withdrawn.reason as i16),
+        created_at: Some(time(waiting.created_us)?),
+        ..row
     })
 }

@@ -2,18 +2,29 @@
 
 use protocol::effects::{self, BalanceChange};
 use protocol::{
-    Action, Event, Frame, Lots, MarketId, MarketSpec, OrderId, Outcome, Place, Side, Trade,
-    Transfer,
+    Action, Amend, ClosedReason, Event, Frame, Lots, MarketId, MarketSpec, OrderId, OrderKind,
+    Outcome, Place, Side, Trade, Transfer, TriggerPlace, WaitingOrder,
 };
 
 use crate::columns::{
-    At, account, asset, client_id, delta, lots, order_id, price, signed, sum, units,
+    At, account, asset, client_id, delta, lots, order_id, price, signed, sum, time, units,
 };
 use crate::error::RowError;
-use crate::order_events::{closed_order, filled_maker, placement};
-use crate::tables::{
-    BalanceChangeRow, Cause, FEES, FillRow, OrderEventKind, Rows, TradeRow, TransferRow,
+use crate::order_events::{
+    closed_order, filled_maker, placement, waiting_order, with_trigger, withdrawn_order,
 };
+use crate::tables::{
+    BalanceChangeRow, Cause, FEES, FillRow, OrderEventKind, OrderEventRow, Rows, TradeRow,
+    TransferRow,
+};
+
+/// The frame's own order on its way to market.
+struct Entrant<'a> {
+    place: &'a Place,
+    /// Its row as far as it does not depend on what becomes of it; what was executed before.
+    row: OrderEventRow,
+    order: OrderId,
+}
 
 impl Rows {
     /// Adds the rows of one frame. `market` is the market of the stream it came on, `None` for the
@@ -44,20 +55,36 @@ impl Rows {
         }
         let at = At::of(frame)?;
         let cause = match &frame.command.action {
-            // Nothing of either is stored; their frames count in the position alone.
-            Action::CreateAccount | Action::SetBookState { .. } => return Ok(()),
+            // Nothing of these is stored; their frames count in the position alone.
+            Action::CreateAccount
+            | Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. }
+            | Action::ListMarket(_)
+            | Action::SetPriceTerms { .. }
+            | Action::SetLotTerms { .. }
+            | Action::SetBookState { .. } => return Ok(()),
+            Action::PlaceTrigger(placed) => return self.place_trigger(&at, frame, placed),
             Action::Deposit(transfer) => self.transfer(&at, Cause::Deposit, transfer)?,
             Action::Withdraw(transfer) => self.transfer(&at, Cause::Withdrawal, transfer)?,
             Action::Place(place) => {
-                let market = market.ok_or(RowError::UnknownMarket)?;
-                self.place(&at, frame, place, market)?;
+                let order = frame.header.outcome.order().ok_or(RowError::Outcome)?;
+                let entrant = Entrant { place, row: placement(&at, place, order)?, order };
+                self.enter(&at, frame, entrant, market.ok_or(RowError::UnknownMarket)?)?;
                 Cause::Place
+            }
+            Action::Fire(waiting) => {
+                self.fire(&at, frame, waiting, market.ok_or(RowError::UnknownMarket)?)?;
+                Cause::Fire
+            }
+            Action::Amend(amend) => {
+                self.amend(&at, frame, amend, market.ok_or(RowError::UnknownMarket)?)?;
+                Cause::Amend
             }
             Action::Cancel { .. } => {
                 self.closed(&at, frame, 0)?;
                 Cause::Cancel
             }
-            Action::CancelAll { .. } => {
+            Action::CancelAll(_) => {
                 self.closed(&at, frame, 0)?;
                 Cause::CancelAll
             }
@@ -78,12 +105,106 @@ impl Rows {
         Ok(kind)
     }
 
-    /// The order placed, what it traded, the makers it filled, and the makers it pushed out.
-    fn place(
+    fn place_trigger(
         &mut self,
         at: &At,
         frame: &Frame<'_>,
-        place: &Place,
+        placed: &TriggerPlace,
+    ) -> Result<(), RowError> {
+        let Outcome::Waits { order, .. } = frame.header.outcome else {
+            return Err(RowError::Outcome);
+        };
+        self.order_events.push(waiting_order(at, &placed.place, order, &placed.trigger)?);
+        Ok(())
+    }
+
+    /// A waiting order goes to market, or is refused.
+    fn fire(
+        &mut self,
+        at: &At,
+        frame: &Frame<'_>,
+        waiting: &WaitingOrder,
+        market: &MarketSpec,
+    ) -> Result<(), RowError> {
+        let WaitingOrder { order, place, trigger, .. } = waiting;
+        let (created_at, triggered_at) = (Some(time(waiting.created_us)?), Some(at.ts));
+        if let Outcome::TriggerFailed { refusal, .. } = frame.header.outcome {
+            self.order_events.push(OrderEventRow {
+                kind: OrderEventKind::TriggerFailed,
+                created_at,
+                triggered_at,
+                refusal: Some(refusal as i16),
+                ..waiting_order(at, place, *order, trigger)?
+            });
+            return Ok(());
+        }
+        let row = with_trigger(placement(at, place, *order)?, trigger)?;
+        let row = OrderEventRow { created_at, triggered_at, ..row };
+        self.enter(at, frame, Entrant { place, row, order: *order }, market)
+    }
+
+    /// The order as it is from here on; it goes to market once more unless it still waits.
+    fn amend(
+        &mut self,
+        at: &At,
+        frame: &Frame<'_>,
+        amend: &Amend,
+        market: &MarketSpec,
+    ) -> Result<(), RowError> {
+        match frame.events().next() {
+            Some(Event::Closed(before)) if before.reason == ClosedReason::Amended => {
+                let place = Place {
+                    market: market.id,
+                    account: before.account,
+                    side: before.side,
+                    kind: OrderKind::Limit {
+                        price: amend.price.unwrap_or(before.price),
+                        lots: amend.lots.unwrap_or(before.lots),
+                        post_only: before.post_only,
+                    },
+                    time_in_force: before.time_in_force,
+                    self_trade_prevention: before.self_trade_prevention,
+                    client_id: before.client_id,
+                    valid_until_us: 0,
+                };
+                let row = closed_order(at, &before, 0)?;
+                let row = OrderEventRow {
+                    executed_lots: row.executed_lots,
+                    executed_quote_units: row.executed_quote_units,
+                    created_at: row.created_at,
+                    ..placement(at, &place, before.order)?
+                };
+                let entrant = Entrant { place: &place, row, order: before.order };
+                self.enter(at, frame, entrant, market)
+            }
+            Some(Event::Withdrawn(before)) if before.reason == ClosedReason::Amended => {
+                let WaitingOrder { order, place, trigger, created_us, .. } = before.waiting;
+                let kind = match place.kind {
+                    OrderKind::Limit { price, lots, post_only } => OrderKind::Limit {
+                        price: amend.price.unwrap_or(price),
+                        lots: amend.lots.unwrap_or(lots),
+                        post_only,
+                    },
+                    OrderKind::MarketByLots { lots } => {
+                        OrderKind::MarketByLots { lots: amend.lots.unwrap_or(lots) }
+                    }
+                    by_quote @ OrderKind::MarketByQuote { .. } => by_quote,
+                };
+                let row = waiting_order(at, &Place { kind, ..place }, order, &trigger)?;
+                let created_at = Some(time(created_us)?);
+                self.order_events.push(OrderEventRow { created_at, ..row });
+                Ok(())
+            }
+            _ => Err(RowError::Outcome),
+        }
+    }
+
+    /// The frame's own order, what it traded, the makers it filled, and the makers it pushed out.
+    fn enter(
+        &mut self,
+        at: &At,
+        frame: &Frame<'_>,
+        entrant: Entrant<'_>,
         market: &MarketSpec,
     ) -> Result<(), RowError> {
         let (order, kind, reason, lots_left) = match frame.header.outcome {
@@ -96,8 +217,12 @@ impl Rows {
             }
             _ => return Err(RowError::Outcome),
         };
-        let mut placed = placement(at, place, order)?;
-        let (mut executed_lots, mut executed_quote) = (0i64, 0i64);
+        let Entrant { place, row: mut placed, order: expected } = entrant;
+        if order != expected {
+            return Err(RowError::Outcome);
+        }
+        let mut executed_lots = placed.executed_lots.unwrap_or(0);
+        let mut executed_quote = placed.executed_quote_units.unwrap_or(0);
         let placement_at = self.order_events.len();
         self.order_events.push(placed);
         let mut sub = 1;
@@ -171,13 +296,21 @@ impl Rows {
         Ok(row)
     }
 
-    /// Orders that left the book without trading; `sub` numbers the frame's order events.
+    /// Orders that ended without trading; `sub` numbers the frame's order events. One that is
+    /// amended has not ended.
     fn closed(&mut self, at: &At, frame: &Frame<'_>, mut sub: i32) -> Result<(), RowError> {
         for event in frame.events() {
-            if let Event::Closed(closed) = event {
-                self.order_events.push(closed_order(at, &closed, sub)?);
-                sub += 1;
-            }
+            let row = match event {
+                Event::Closed(closed) if closed.reason != ClosedReason::Amended => {
+                    closed_order(at, &closed, sub)?
+                }
+                Event::Withdrawn(withdrawn) if withdrawn.reason != ClosedReason::Amended => {
+                    withdrawn_order(at, &withdrawn, sub)?
+                }
+                Event::Closed(_) | Event::Withdrawn(_) | Event::Trade(_) => continue,
+            };
+            self.order_events.push(row);
+            sub += 1;
         }
         Ok(())
     }
@@ -225,171 +358,5 @@ impl Rows {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::{
-        AccountId, AssetId, ClientId, Closed, ClosedReason, Command, FrameHeader, FrameWriter,
-        GatewayId, OrderKind, Origin, Price, SelfTradePrevention, Sequence, StateDigest,
-        StreamCursor, TimeInForce, TradeId, TransferId, Units, fixture,
-    };
-
-    fn rows(action: Action, outcome: Outcome, events: &[Event]) -> Result<Rows, RowError> {
-        let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
-        let command = Command { origin, time_us: 1_767_225_600_000_001, action };
-        let header = FrameHeader {
-            sequence: Sequence(7),
-            previous: None,
-            cursor: StreamCursor::START,
-            outcome,
-            held: Units(0),
-            digest: StateDigest::default(),
-        };
-        let mut writer = FrameWriter::new(8);
-        events.iter().for_each(|event| writer.push(event));
-        let bytes = writer.finish(&header, &command).concat();
-        let mut rows = Rows::default();
-        let is_accounts = command.market() == MarketId::ACCOUNTS;
-        let market = fixture::market();
-        rows.append(&Frame::parse(&bytes).unwrap(), Some(&market).filter(|_| !is_accounts))?;
-        Ok(rows)
-    }
-
-    fn order(slot: u32) -> OrderId {
-        OrderId::from_parts(MarketId(1), slot, 1).unwrap()
-    }
-
-    fn bid(lots: u64) -> Place {
-        Place {
-            market: MarketId(1),
-            account: AccountId::new(2).unwrap(),
-            side: Side::Bid,
-            kind: OrderKind::Limit {
-                price: Price::from_ticks(10_100).unwrap(),
-                lots: Lots(lots),
-                post_only: false,
-            },
-            time_in_force: TimeInForce::GoodTillCancelled,
-            self_trade_prevention: SelfTradePrevention::RejectTaker,
-            client_id: Some(ClientId(77)),
-            valid_until_us: 0,
-        }
-    }
-
-    fn ask_taken(slot: u32, lots: u64, lots_left: u64) -> Event {
-        Event::Trade(Trade {
-            id: TradeId(u64::from(slot) + 1),
-            maker_account: AccountId::new(1).unwrap(),
-            maker_order: order(slot),
-            taker_side: Side::Bid,
-            price: Price::from_ticks(10_000).unwrap(),
-            lots: Lots(lots),
-            maker_fee: Units(800),
-            taker_fee: Units(5000),
-            maker_lots_left: Lots(lots_left),
-        })
-    }
-
-    #[test]
-    fn a_bid_that_takes_two_asks_and_rests_is_all_its_rows() {
-        let outcome = Outcome::Rested { order: order(9), lots_left: Lots(4) };
-        let events = [ask_taken(0, 5, 0), ask_taken(1, 1, 3)];
-        let rows = rows(Action::Place(bid(10)), outcome, &events).unwrap();
-
-        assert_eq!(rows.trades.iter().map(|row| row.quote_units).sum::<i64>(), 6_000_000);
-        assert_eq!(rows.trades[1].maker_order_id, order(1).get() as i64);
-        assert_eq!(rows.trades[1].taker_order_id, order(9).get() as i64);
-
-        let fills: Vec<_> = rows.fills.iter().map(|row| (row.account_id, row.sub)).collect();
-        assert_eq!(fills, [(1, 0), (2, 1), (1, 2), (2, 3)]);
-        let (maker, taker) = (rows.fills[0], rows.fills[1]);
-        assert_eq!(
-            (maker.side, maker.is_maker, maker.fee_asset_id, maker.fee_units),
-            (1, true, 1, 800)
-        );
-        assert_eq!(
-            (taker.side, taker.is_maker, taker.fee_asset_id, taker.fee_units),
-            (0, false, 2, 5000)
-        );
-        assert_eq!((maker.client_id, taker.client_id), (None, Some(77)));
-
-        let [placed, ended] = rows.order_events[..] else { panic!("{:?}", rows.order_events) };
-        assert_eq!((placed.kind, placed.is_placement), (OrderEventKind::Rested, true));
-        assert_eq!((placed.lots, placed.lots_left, placed.executed_lots), (Some(10), 4, Some(6)));
-        assert_eq!(placed.executed_quote_units, Some(6_000_000));
-        assert_eq!((ended.kind, ended.is_placement), (OrderEventKind::Filled, false));
-        assert_eq!((ended.account_id, ended.order_id), (1, order(0).get() as i64));
-
-        let mut cells: Vec<_> = rows.balance_changes.iter().map(cell).collect();
-        cells.sort_unstable();
-        assert_eq!(
-            cells,
-            [
-                (0, 1, 1_600, 0),
-                (0, 2, 10_000, 0),
-                (1, 1, 6_000_000 - 1_600, 0),
-                (1, 2, 0, -60_000_000),
-                // Six lots at 10,000 paid, four more at 10,100 held.
-                (2, 1, -6_000_000 - 4_040_000, 4_040_000),
-                (2, 2, 60_000_000 - 10_000, 0),
-            ]
-        );
-    }
-
-    fn cell(row: &BalanceChangeRow) -> (i32, i16, i64, i64) {
-        (row.account_id, row.asset_id, row.available, row.locked)
-    }
-
-    #[test]
-    fn a_cancelled_order_tells_what_it_had_executed() {
-        let closed = Closed {
-            order: order(3),
-            account: AccountId::new(2).unwrap(),
-            client_id: None,
-            side: Side::Ask,
-            time_in_force: TimeInForce::GoodTillCancelled,
-            self_trade_prevention: SelfTradePrevention::RejectBoth,
-            post_only: true,
-            reason: ClosedReason::ByRequest,
-            price: Price::from_ticks(5).unwrap(),
-            lots: Lots(10),
-            lots_left: Lots(4),
-            executed_quote: Units(3000),
-            created_us: 1_767_225_599_000_000,
-        };
-        let account = AccountId::new(2).unwrap();
-        let action = Action::CancelAll { market: MarketId(1), account };
-        let rows = rows(action, Outcome::Cancelled, &[Event::Closed(closed)]).unwrap();
-        let [ended] = rows.order_events[..] else { panic!("{:?}", rows.order_events) };
-        assert_eq!((ended.kind, ended.reason), (OrderEventKind::Cancelled, Some(1)));
-        assert_eq!((ended.executed_lots, ended.lots_left), (Some(6), 4));
-        assert_eq!(ended.created_at.unwrap().timestamp(), 1_767_225_599);
-        assert_eq!(cell(&rows.balance_changes[0]), (2, 2, 40_000_000, -40_000_000));
-        assert_eq!(rows.balance_changes[0].cause, Cause::CancelAll);
-    }
-
-    #[test]
-    fn a_withdrawal_is_a_transfer_and_a_balance_change() {
-        let transfer = Transfer {
-            account: AccountId::new(2).unwrap(),
-            asset: AssetId(1),
-            units: Units(500),
-            id: TransferId(0xab),
-        };
-        let rows = rows(Action::Withdraw(transfer), Outcome::Transferred, &[]).unwrap();
-        assert_eq!((rows.transfers[0].kind, rows.transfers[0].units), (Cause::Withdrawal, 500));
-        assert_eq!(cell(&rows.balance_changes[0]), (2, 1, -500, 0));
-    }
-
-    #[test]
-    fn what_cannot_be_stored_leaves_nothing_behind() {
-        let outcome = Outcome::Filled { order: order(9) };
-        // A price times lots beyond what can be counted, after a trade that is fine.
-        let events = [ask_taken(0, 5, 0), ask_taken(1, 1 << 61, 3)];
-        let error = rows(Action::Place(bid(10)), outcome, &events).unwrap_err();
-        assert_eq!(error, RowError::OutOfRange("notional"));
-        assert_eq!(
-            rows(Action::Place(bid(1)), Outcome::Transferred, &[]).unwrap_err(),
-            RowError::Outcome
-        );
-    }
-}
+#[path = "rows_tests.rs"]
+mod tests;

@@ -1,5 +1,5 @@
 //! The rows of each table, as the sink writes them. Columns and codes are described in
-//! `migrations/0001_sink.sql`; names and order are the same there, here and in `insert.rs`.
+//! `migrations/0001_sink.sql` and `0005_triggers.sql`; names and order are the same there, here and in `insert.rs`.
 
 use chrono::{DateTime, Utc};
 
@@ -46,6 +46,8 @@ pub enum OrderEventKind {
     Filled = 2,
     Cancelled = 3,
     Expired = 4,
+    Waits = 5,
+    TriggerFailed = 6,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +74,10 @@ pub struct OrderEventRow {
     pub executed_lots: Option<i64>,
     pub executed_quote_units: Option<i64>,
     pub created_at: Option<DateTime<Utc>>,
+    pub trigger_price_ticks: Option<i64>,
+    pub trigger_by: Option<i16>,
+    pub triggered_at: Option<DateTime<Utc>>,
+    pub refusal: Option<i16>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +88,8 @@ pub enum Cause {
     Place = 3,
     Cancel = 4,
     CancelAll = 5,
+    Fire = 6,
+    Amend = 7,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,7 +2,7 @@
 
 use engine_core::replica::{DAY_MINUTES, MarketReplica, Replica, WEEK_MINUTES};
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Query, Window};
-use protocol::{AccountId, MarketId, OpenOrder, Side, Target};
+use protocol::{AccountId, MarketId, Side, Standing, Target};
 
 use crate::market_data;
 
@@ -64,10 +64,10 @@ fn balances(replica: &Replica, account: AccountId) -> Vec<Balance> {
         .collect()
 }
 
-fn order(market: &MarketReplica, account: AccountId, target: Target) -> Option<&OpenOrder> {
+fn order(market: &MarketReplica, account: AccountId, target: Target) -> Option<&Standing> {
     match target {
         Target::Order(order) if order.market() == market.spec().id => {
-            market.orders().get(order).filter(|found| found.account == account)
+            market.orders().standing(order).filter(|found| found.account() == account)
         }
         Target::Order(_) => None,
         Target::Client(client_id) => market.orders().by_client_id(account, client_id),

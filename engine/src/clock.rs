@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use protocol::{Action, Command};
+use protocol::{Action, Command, TriggerPlace};
 
 /// Microseconds since the epoch.
 pub fn now_us() -> u64 {
@@ -11,6 +11,9 @@ pub fn now_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+const US_PER_MS: u64 = 1000;
+/// Of a bound in six bytes, in milliseconds.
+const MS_MAX: u64 = (1 << 48) - 1;
 const AHEAD_US_REMARKABLE: u64 = 1_000_000;
 
 /// Wall clock that never runs backwards, not even across a restart.
@@ -53,19 +56,39 @@ impl Stamp {
     /// or every order would come too late until the wall clock has caught up.
     pub fn put_on(self, command: &mut Command) {
         command.time_us = self.time_us;
-        if let Action::Place(place) = &mut command.action
-            && place.valid_until_us != 0
-        {
-            place.valid_until_us = place.valid_until_us.saturating_add(self.ahead_us);
+        match &mut command.action {
+            Action::Place(place) => self.move_bound(&mut place.valid_until_us),
+            // Their records have room for milliseconds: decided by what will be written.
+            Action::PlaceTrigger(TriggerPlace { place, .. }) => {
+                self.move_bound(&mut place.valid_until_us);
+                round_up(&mut place.valid_until_us);
+            }
+            Action::Amend(amend) => {
+                self.move_bound(&mut amend.valid_until_us);
+                round_up(&mut amend.valid_until_us);
+            }
+            _ => (),
         }
     }
+
+    fn move_bound(self, valid_until_us: &mut u64) {
+        if *valid_until_us != 0 {
+            *valid_until_us = valid_until_us.saturating_add(self.ahead_us);
+        }
+    }
+}
+
+/// To a whole millisecond, at most the latest that a record can say.
+fn round_up(valid_until_us: &mut u64) {
+    let milliseconds = valid_until_us.div_ceil(US_PER_MS).min(MS_MAX);
+    *valid_until_us = milliseconds * US_PER_MS;
 }
 
 #[cfg(test)]
 mod tests {
     use protocol::{
-        AccountId, GatewayId, Lots, MarketId, OrderKind, Origin, Place, SelfTradePrevention, Side,
-        TimeInForce,
+        AccountId, Amend, ClientId, GatewayId, Lots, MarketId, OrderKind, Origin, Place,
+        SelfTradePrevention, Side, Target, TimeInForce, Trigger, TriggerBy, fixture,
     };
 
     use super::*;
@@ -109,6 +132,31 @@ mod tests {
         let mut command = Command { origin, time_us: 0, action: Action::Place(place()) };
         Clock::after(u64::MAX / 2).stamp().put_on(&mut command);
         assert!(matches!(command.action, Action::Place(place) if place.valid_until_us == 0));
+    }
+
+    #[test]
+    fn a_bound_in_milliseconds_is_the_one_that_its_record_says() {
+        let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
+        let trigger = Trigger { price: fixture::price(5), by: TriggerBy::Unsaid };
+        for (ahead_us, until) in [(0, 0), (0, 1_000_000), (7, 1_000_000), (1, u64::MAX - 5)] {
+            let stamp = Stamp { time_us: 9, ahead_us };
+            let place = Place { valid_until_us: until, ..place() };
+            let amend = Amend {
+                market: MarketId(1),
+                account: AccountId::new(1).unwrap(),
+                target: Target::Client(ClientId(1)),
+                price: None,
+                lots: Some(Lots(1)),
+                valid_until_us: until,
+            };
+            let actions =
+                [Action::PlaceTrigger(TriggerPlace { place, trigger }), Action::Amend(amend)];
+            for action in actions {
+                let mut command = Command { origin, time_us: 0, action };
+                stamp.put_on(&mut command);
+                assert_eq!(Command::decode(&command.encode()), Ok(command), "{until}");
+            }
+        }
     }
 
     fn place() -> Place {

@@ -8,6 +8,8 @@ pub mod inspect;
 pub mod dump;
 pub mod verify;
 pub mod frame_view;
+pub mod command_view;
+pub mod outcome_view;
 pub mod frame_text;
 #[cfg(test)]
 mod tests;

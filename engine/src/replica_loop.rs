@@ -3,7 +3,8 @@
 //! ```text
 //! journal ─▶ feed    ─▶ apply ─▶ market data, conservation ─▶┐
 //! redis   ─▶ queries ─▶ wait for sequence ──────────────────▶├─▶ messages ─▶ egress
-//!                       clock ─▶ ticker, kline ─────────────▶┘
+//!                       clock ─▶ ticker, kline ─────────────▶┤
+//!                       clock ─▶ cancel after ──────────────▶┘
 //!                       distance ─▶ snapshot ─▶ keeper
 //! ```
 //!
@@ -26,13 +27,15 @@ use crate::market_data::{MarketData, Pace};
 
 pub mod feed;
 pub mod snapshots;
+mod cancel_after;
 mod watch;
 
+use cancel_after::Switches;
 use feed::{Feed, Supply};
 use snapshots::Snapshots;
 use watch::Watch;
 
-/// How often tickers, klines and forgotten questions are looked at.
+/// How often tickers, klines, deadlines and forgotten questions are looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// Questions answered between two blocks.
 const QUERIES_MAX: usize = 64;
@@ -112,7 +115,7 @@ pub fn run(
             },
         }
         let publications = state.out.drain(..).map(Message::Publish);
-        for message in publications.chain(state.halts.drain(..)) {
+        for message in publications.chain(state.commands.drain(..)) {
             if messages.send(message).is_err() {
                 return Ok(state.replica);
             }
@@ -127,6 +130,7 @@ struct ReplicaLoop {
     market_data: MarketData,
     snapshots: Snapshots,
     watch: Watch,
+    switches: Switches,
     /// Of the last command applied.
     time_us: u64,
     /// Of the block that was just applied to its end.
@@ -136,13 +140,14 @@ struct ReplicaLoop {
     arrivals: u64,
     /// What one turn of the loop publishes.
     out: Vec<Publication>,
-    /// And sends to markets that must close.
-    halts: Vec<Message>,
+    /// And sends: to markets that must close, and where orders are to be cancelled.
+    commands: Vec<Message>,
 }
 
 impl ReplicaLoop {
     fn new(replica: Replica, snapshots: Snapshots, settings: ReplicaSettings) -> ReplicaLoop {
         ReplicaLoop {
+            switches: Switches::new(&replica),
             market_data: MarketData::new(&replica, (settings.now_us)()),
             replica,
             snapshots,
@@ -153,7 +158,7 @@ impl ReplicaLoop {
             waiting: BTreeMap::new(),
             arrivals: 0,
             out: Vec::new(),
-            halts: Vec::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -176,7 +181,8 @@ impl ReplicaLoop {
         let now_us = (self.settings.now_us)();
         self.market_data.end_of_block(&self.replica, now_us, &mut self.out);
         self.watch.look(&self.replica);
-        self.watch.halt(&self.replica, now_us, &mut self.halts);
+        self.watch.halt(&self.replica, now_us, &mut self.commands);
+        self.switches.look(&self.replica, now_us, &mut self.commands);
         self.answer_waiting();
         self.block_end = supply.link();
         metrics::counter!("engine_replica_frames_total").increment(frames);
@@ -202,6 +208,7 @@ impl ReplicaLoop {
 
     fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaError> {
         self.replica.apply(frame)?;
+        self.switches.take_frame(frame);
         let applied = self.replica.applied();
         // A trade takes lots off a level, so without a change there is nothing to show.
         if let Some(market) = self.replica.market(applied.market)
@@ -227,7 +234,8 @@ impl ReplicaLoop {
     fn take_tick(&mut self) {
         self.watch.tick(&self.replica, self.settings.now_us);
         let now_us = (self.settings.now_us)();
-        self.watch.halt(&self.replica, now_us, &mut self.halts);
+        self.watch.halt(&self.replica, now_us, &mut self.commands);
+        self.switches.look(&self.replica, now_us, &mut self.commands);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
         self.snapshots.tick(&self.replica);
         let before = self.waiting.len();

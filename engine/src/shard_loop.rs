@@ -3,6 +3,9 @@
 //! The outbound ring may be shorter than a frame: a frame that finds no room stalls this loop in
 //! its middle, and through the inbound rings the ingress. [`crate::journal::merge`] says why no
 //! shard stalls for ever.
+//!
+//! What a command makes fire follows it at once, a frame for each order, before the next command is
+//! looked at; and before the first one what the life before had not fired yet.
 
 use std::sync::Arc;
 
@@ -29,6 +32,11 @@ impl ShardLoop {
     /// Runs until every ingress thread has ended and their commands are done, or the journal has
     /// gone. Gives the shard back, for a last look.
     pub fn run(mut self, idle: &Idle) -> Shard {
+        let fired = fire(&mut self.shard, &mut self.outbound, idle, &self.counters);
+        if 0 < fired {
+            self.outbound.ring_reader();
+            self.counters.records.add(fired as u64);
+        }
         while !self.outbound.is_abandoned() {
             if 0 < self.duty_cycle(idle) {
                 continue;
@@ -54,6 +62,7 @@ impl ShardLoop {
                 let frame = self.shard.apply(&input);
                 deliver(frame, &mut self.outbound, idle, &self.counters);
                 records += frame.len();
+                records += fire(&mut self.shard, &mut self.outbound, idle, &self.counters);
                 taken += 1;
             }
             if 0 < taken {
@@ -71,6 +80,23 @@ impl ShardLoop {
         }
         moved
     }
+}
+
+/// Fires every order that the last price has reached; how many records that came to. Bounded: each
+/// of them waits no more.
+#[inline]
+fn fire(
+    shard: &mut Shard,
+    outbound: &mut Outlet<Record>,
+    idle: &Idle,
+    counters: &ShardCounters,
+) -> usize {
+    let mut records = 0;
+    while let Some(frame) = shard.fire_next() {
+        deliver(frame, outbound, idle, counters);
+        records += frame.len();
+    }
+    records
 }
 
 /// Hands a frame to the journal, piece by piece where the ring is full.

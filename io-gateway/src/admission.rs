@@ -5,8 +5,8 @@
 
 use protocol::decimal::{self, DecimalError};
 use protocol::{
-    AccountId, AssetSpec, Catalog, ClientId, Lots, MarketSpec, OrderId, OrderKind, Place, Price,
-    SelfTradePrevention, Side, Target, TimeInForce, Units,
+    AccountId, Action, AssetSpec, Catalog, ClientId, Lots, MarketSpec, OrderId, OrderKind, Place,
+    Price, SelfTradePrevention, Side, Target, TimeInForce, Trigger, TriggerBy, TriggerPlace, Units,
 };
 use rust_decimal::Decimal;
 
@@ -26,7 +26,12 @@ pub const SELF_TRADE_PREVENTIONS: [(&str, SelfTradePrevention); 3] = [
     ("RejectMaker", SelfTradePrevention::RejectMaker),
     ("RejectBoth", SelfTradePrevention::RejectBoth),
 ];
-const TRIGGER_SOURCES: [(&str, ()); 3] = [("LastPrice", ()), ("MarkPrice", ()), ("IndexPrice", ())];
+/// On a spot market all of them are the last price.
+pub const TRIGGER_SOURCES: [(&str, TriggerBy); 3] = [
+    ("LastPrice", TriggerBy::LastPrice),
+    ("MarkPrice", TriggerBy::MarkPrice),
+    ("IndexPrice", TriggerBy::IndexPrice),
+];
 
 /// Features of the real venue that only matter when they are asked for.
 const EXITS: [&str; 6] = [
@@ -43,6 +48,23 @@ const LENDING: [&str; 4] = ["autoLend", "autoLendRedeem", "autoBorrow", "autoBor
 pub enum OrderType {
     Limit,
     Market,
+}
+
+/// A new order as the engine takes it; `valid_until_us` is left open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewOrder {
+    pub place: Place,
+    /// What it is to wait for.
+    pub trigger: Option<Trigger>,
+}
+
+impl NewOrder {
+    pub const fn action(&self) -> Action {
+        match self.trigger {
+            Some(trigger) => Action::PlaceTrigger(TriggerPlace { place: self.place, trigger }),
+            None => Action::Place(self.place),
+        }
+    }
 }
 
 /// The market a request names.
@@ -66,12 +88,11 @@ pub fn target(parameters: &Parameters<'_>, market: &MarketSpec) -> Result<Target
     }
 }
 
-/// A new order as the engine takes it; `valid_until_us` is left open.
-pub fn place<'c>(
+pub fn new_order(
     parameters: &Parameters<'_>,
-    catalog: &'c Catalog,
+    catalog: &Catalog,
     account: AccountId,
-) -> Result<(Place, &'c MarketSpec), ApiError> {
+) -> Result<NewOrder, ApiError> {
     let market = market(parameters, catalog)?;
     let side = parameters.choice("side", &SIDES)?.ok_or_else(|| ApiError::missing("side"))?;
     let order_type = parameters.choice("orderType", &ORDER_TYPES)?;
@@ -83,6 +104,7 @@ pub fn place<'c>(
         .choice("selfTradePrevention", &SELF_TRADE_PREVENTIONS)?
         .unwrap_or(SelfTradePrevention::RejectTaker);
     let client_id = client_id(parameters)?;
+    let trigger = trigger(parameters, market)?;
     refuse_unsupported(parameters)?;
     let post_only = parameters.flag("postOnly")?.unwrap_or(false);
     if post_only && order_type == OrderType::Market {
@@ -91,9 +113,11 @@ pub fn place<'c>(
     if post_only && time_in_force != TimeInForce::GoodTillCancelled {
         return Err(ApiError::new(Code::InvalidOrder, "postOnly: not with IOC or FOK"));
     }
+    // Of an order that waits, the quantity is said beside its trigger.
+    let name = if trigger.is_some() { "triggerQuantity" } else { "quantity" };
     let kind = match order_type {
-        OrderType::Limit => limit(parameters, market, side, post_only)?,
-        OrderType::Market => at_market(parameters, market, catalog)?,
+        OrderType::Limit => limit(parameters, market, side, post_only, name)?,
+        OrderType::Market => at_market(parameters, market, catalog, name)?,
     };
     let place = Place {
         market: market.id,
@@ -105,7 +129,42 @@ pub fn place<'c>(
         client_id,
         valid_until_us: 0,
     };
-    Ok((place, market))
+    Ok(NewOrder { place, trigger })
+}
+
+/// The order's new price and quantity, each if it is given; one is.
+pub fn change(
+    parameters: &Parameters<'_>,
+    market: &MarketSpec,
+) -> Result<(Option<Price>, Option<Lots>), ApiError> {
+    let price = parameters.decimal("price")?;
+    let price = price.map(|value| limit_price("price", value, market)).transpose()?;
+    let quantity = parameters.decimal("quantity")?;
+    let quantity = quantity.map(|value| lots("quantity", value, market)).transpose()?;
+    if price.is_none() && quantity.is_none() {
+        return Err(ApiError::invalid("Must specify at least one of `price` and `quantity`"));
+    }
+    Ok((price, quantity))
+}
+
+/// What the order is to wait for; its quantity is looked at elsewhere.
+fn trigger(parameters: &Parameters<'_>, market: &MarketSpec) -> Result<Option<Trigger>, ApiError> {
+    let by = parameters.choice("triggerBy", &TRIGGER_SOURCES)?.unwrap_or(TriggerBy::Unsaid);
+    match (parameters.decimal("triggerPrice")?, parameters.get("triggerQuantity")?) {
+        (None, None) => Ok(None),
+        (Some(_), Some(Value::Text(quantity))) if quantity.ends_with('%') => {
+            let message = "triggerQuantity: a percentage is only for futures";
+            Err(ApiError::new(Code::InvalidQuantity, message))
+        }
+        (Some(price), Some(_)) => {
+            let price = limit_price("triggerPrice", price, market)?;
+            Ok(Some(Trigger { price, by }))
+        }
+        _ => {
+            let message = "Must specify both `triggerPrice` and `triggerQuantity` or neither";
+            Err(ApiError::invalid(message))
+        }
+    }
 }
 
 /// A positive amount of an asset, for deposits and withdrawals.
@@ -120,14 +179,15 @@ fn limit(
     market: &MarketSpec,
     side: Side,
     post_only: bool,
+    name: &str,
 ) -> Result<OrderKind, ApiError> {
     if parameters.get("quoteQuantity")?.is_some() {
         return Err(ApiError::field("quoteQuantity", "only with a Market order"));
     }
-    let price = price(parameters, market)?;
-    let lots = lots(required(parameters, "quantity")?, market)?;
+    let price = limit_price("price", required(parameters, "price")?, market)?;
+    let lots = lots(name, required(parameters, name)?, market)?;
     if market.hold(side, price, lots).is_none() {
-        return Err(ApiError::quantity("quantity", DecimalError::OutOfRange));
+        return Err(ApiError::quantity(name, DecimalError::OutOfRange));
     }
     Ok(OrderKind::Limit { price, lots, post_only })
 }
@@ -136,9 +196,12 @@ fn at_market(
     parameters: &Parameters<'_>,
     market: &MarketSpec,
     catalog: &Catalog,
+    name: &str,
 ) -> Result<OrderKind, ApiError> {
-    match (parameters.decimal("quantity")?, parameters.decimal("quoteQuantity")?) {
-        (Some(quantity), None) => Ok(OrderKind::MarketByLots { lots: lots(quantity, market)? }),
+    match (parameters.decimal(name)?, parameters.decimal("quoteQuantity")?) {
+        (Some(quantity), None) => {
+            Ok(OrderKind::MarketByLots { lots: lots(name, quantity, market)? })
+        }
         (None, Some(amount)) => {
             let asset = catalog.asset(market.quote).ok_or_else(|| {
                 ApiError::bug(format_args!("quote asset of {} is not listed", market.symbol))
@@ -152,17 +215,30 @@ fn at_market(
     }
 }
 
+/// The limit price that is the member `price`.
 pub(crate) fn price(parameters: &Parameters<'_>, market: &MarketSpec) -> Result<Price, ApiError> {
-    required(parameters, "price")?
+    limit_price("price", required(parameters, "price")?, market)
+}
+
+fn limit_price(
+    name: &str,
+    price: Result<Decimal, DecimalError>,
+    market: &MarketSpec,
+) -> Result<Price, ApiError> {
+    price
         .and_then(|value| decimal::price(value, market))
         .and_then(|price| {
             let inside = (market.price_min..=market.price_max).contains(&price);
             inside.then_some(price).ok_or(DecimalError::OutOfRange)
         })
-        .map_err(|error| ApiError::price("price", error))
+        .map_err(|error| ApiError::price(name, error))
 }
 
-fn lots(quantity: Result<Decimal, DecimalError>, market: &MarketSpec) -> Result<Lots, ApiError> {
+fn lots(
+    name: &str,
+    quantity: Result<Decimal, DecimalError>,
+    market: &MarketSpec,
+) -> Result<Lots, ApiError> {
     quantity
         .and_then(|value| decimal::lots(value, market))
         .and_then(|lots| {
@@ -170,7 +246,7 @@ fn lots(quantity: Result<Decimal, DecimalError>, market: &MarketSpec) -> Result<
             let counted = market.base_units(lots).is_some();
             (inside && counted).then_some(lots).ok_or(DecimalError::OutOfRange)
         })
-        .map_err(|error| ApiError::quantity("quantity", error))
+        .map_err(|error| ApiError::quantity(name, error))
 }
 
 fn required(
@@ -189,19 +265,6 @@ fn client_id(parameters: &Parameters<'_>) -> Result<Option<ClientId>, ApiError> 
 
 /// Members that ask for what this exchange does not do. Those that ask for nothing are ignored.
 fn refuse_unsupported(parameters: &Parameters<'_>) -> Result<(), ApiError> {
-    parameters.choice("triggerBy", &TRIGGER_SOURCES)?;
-    match (parameters.get("triggerPrice")?, parameters.get("triggerQuantity")?) {
-        (None, None) => (),
-        (Some(_), Some(Value::Text(quantity))) if quantity.ends_with('%') => {
-            let message = "triggerQuantity: a percentage is only for futures";
-            return Err(ApiError::new(Code::InvalidQuantity, message));
-        }
-        (Some(_), Some(_)) => return Err(ApiError::not_implemented("triggerPrice")),
-        _ => {
-            let message = "Must specify both `triggerPrice` and `triggerQuantity` or neither";
-            return Err(ApiError::invalid(message));
-        }
-    }
     if parameters.flag("reduceOnly")? == Some(true) {
         return Err(ApiError::not_implemented("reduceOnly"));
     }

@@ -8,7 +8,7 @@ use crate::fixture::catalog;
 fn admit(body: &str) -> Result<Place, ApiError> {
     let parameters = Parameters::from_body(body.as_bytes()).unwrap();
     let account = AccountId::new(7).unwrap();
-    place(&parameters, &catalog(), account).map(|(place, _)| place)
+    new_order(&parameters, &catalog(), account).map(|order| order.place)
 }
 
 /// A limit order with some members replaced or added.
@@ -98,7 +98,8 @@ fn each_member_is_refused_with_its_code_and_name() {
         (r#"{"postOnly":true,"orderType":"Market"}"#, InvalidOrder, "postOnly"),
         (r#"{"triggerPrice":"5"}"#, InvalidClientRequest, "`triggerQuantity`"),
         (r#"{"triggerQuantity":"5"}"#, InvalidClientRequest, "`triggerPrice`"),
-        (r#"{"triggerPrice":"5","triggerQuantity":"5"}"#, NotImplemented, "triggerPrice"),
+        (r#"{"triggerPrice":"5.001","triggerQuantity":"5"}"#, InvalidPrice, "triggerPrice"),
+        (r#"{"triggerPrice":"5","triggerQuantity":"5.001"}"#, InvalidQuantity, "triggerQuantity"),
         (r#"{"triggerPrice":"5","triggerQuantity":"5%"}"#, InvalidQuantity, "triggerQuantity"),
         (r#"{"triggerBy":"Last"}"#, InvalidClientRequest, "triggerBy"),
         (r#"{"reduceOnly":true}"#, NotImplemented, "reduceOnly"),

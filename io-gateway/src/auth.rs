@@ -30,10 +30,12 @@ pub enum Instruction {
     AccountUpdate,
     BalanceQuery,
     OrderExecute,
+    OrderModify,
     OrderQuery,
     OrderCancel,
     OrderQueryAll,
     OrderCancelAll,
+    OrderCancelAfter,
     OrderHistoryQueryAll,
     PositionQuery,
     FillHistoryQueryAll,
@@ -71,6 +73,8 @@ impl Instruction {
             | Instruction::CollateralQuery => Effect::Reads,
             Instruction::AccountUpdate
             | Instruction::Withdraw
+            | Instruction::OrderModify
+            | Instruction::OrderCancelAfter
             | Instruction::OrderExecute
             | Instruction::OrderCancel
             | Instruction::OrderCancelAll => Effect::Changes,
@@ -83,10 +87,12 @@ impl Instruction {
             Instruction::AccountUpdate => "accountUpdate",
             Instruction::BalanceQuery => "balanceQuery",
             Instruction::OrderExecute => "orderExecute",
+            Instruction::OrderModify => "orderModify",
             Instruction::OrderQuery => "orderQuery",
             Instruction::OrderCancel => "orderCancel",
             Instruction::OrderQueryAll => "orderQueryAll",
             Instruction::OrderCancelAll => "orderCancelAll",
+            Instruction::OrderCancelAfter => "orderCancelAfter",
             Instruction::OrderHistoryQueryAll => "orderHistoryQueryAll",
             Instruction::PositionQuery => "positionQuery",
             Instruction::FillHistoryQueryAll => "fillHistoryQueryAll",

@@ -253,6 +253,29 @@ impl From<Refusal> for ApiError {
             Refusal::CancelOnly => {
                 (Code::TradingPaused, "The market takes nothing but cancels now")
             }
+            Refusal::MarketClosed => (Code::TradingPaused, "The market is closed"),
+            Refusal::LimitOnly => (Code::TradingPaused, "The market takes no market orders now"),
+            Refusal::PostOnlyMarket => {
+                (Code::TradingPaused, "The market takes post-only limit orders alone now")
+            }
+            Refusal::OutsidePriceBand => {
+                (Code::InvalidPrice, "Price is too far from the last active price")
+            }
+            Refusal::AlreadyExecuted => {
+                (Code::InvalidQuantity, "quantity: as much of the order has traded already")
+            }
+            Refusal::NotDue => {
+                return Self::bug(format_args!("a time was told to have come and had not"));
+            }
+            Refusal::MarketExists => {
+                (Code::PreconditionFailed, "A market of these assets is listed already")
+            }
+            Refusal::TermsInvalid => {
+                (Code::InvalidClientRequest, "No market can be listed or traded on these terms")
+            }
+            Refusal::TooManyMarkets => {
+                (Code::PreconditionFailed, "The exchange takes no more markets")
+            }
         };
         Self::new(code, message)
     }
@@ -304,7 +327,12 @@ mod tests {
         assert_eq!(of(Refusal::Stale), (504, "\"TIMEOUT\"".to_owned()));
         assert_eq!(of(Refusal::CancelOnly), (400, "\"TRADING_PAUSED\"".to_owned()));
         assert_eq!(of(Refusal::TransferConflict), (409, "\"PRECONDITION_FAILED\"".to_owned()));
-        for refusal in Refusal::ALL.into_iter().filter(|it| *it != Refusal::Stale) {
+        assert_eq!(of(Refusal::MarketClosed), (400, "\"TRADING_PAUSED\"".to_owned()));
+        assert_eq!(of(Refusal::OutsidePriceBand), (400, "\"INVALID_PRICE\"".to_owned()));
+        assert_eq!(of(Refusal::MarketExists), (409, "\"PRECONDITION_FAILED\"".to_owned()));
+        // The engine alone says that a time has come, and no gateway hears its answer.
+        let is_ours = |it: &Refusal| !matches!(it, Refusal::Stale | Refusal::NotDue);
+        for refusal in Refusal::ALL.into_iter().filter(is_ours) {
             let status = ApiError::from(refusal).status;
             assert!(status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE);
         }

@@ -3,14 +3,16 @@
 
 use chrono::{DateTime, Utc};
 use protocol::{
-    AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder, OrderId,
-    OrderKind, Outcome, Place, SelfTradePrevention, Side, TimeInForce, Trade, Units, text,
+    Amend, AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder,
+    OrderId, OrderKind, Outcome, Place, Refusal, SelfTradePrevention, Side, Standing, TimeInForce,
+    Trade, Triggered, Units, WaitingOrder, text,
 };
 use serde::{Serialize, Serializer};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::admission::{NewOrder, TRIGGER_SOURCES};
 use crate::error::ApiError;
 use crate::openapi::values::{
     AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, OperationWord,
@@ -27,6 +29,8 @@ pub enum Status {
     Filled,
     Cancelled,
     Expired,
+    TriggerPending,
+    TriggerFailed,
 }
 
 /// An order in the engine's integers, whatever it came from.
@@ -42,17 +46,78 @@ pub struct OrderState {
     executed: Lots,
     executed_quote: Units,
     created_us: u64,
+    triggered: Option<Triggered>,
 }
 
 impl OrderState {
     /// What became of a new order at once.
     pub fn placed(
         decision: &Decision,
-        place: &Place,
+        order: &NewOrder,
         market: &MarketSpec,
     ) -> Result<Self, ApiError> {
+        let NewOrder { place, trigger } = order;
+        let created_us = decision.command.time_us;
+        let triggered = trigger.map(|trigger| Triggered { trigger, fired_us: None });
+        Self::after(decision, place, market, (Lots::ZERO, Units::ZERO), created_us, triggered)
+    }
+
+    /// What became of an order that was changed.
+    pub fn amended(
+        decision: &Decision,
+        amend: &Amend,
+        market: &MarketSpec,
+    ) -> Result<Self, ApiError> {
+        let (place, executed, created_us, triggered) =
+            match (decision.closed.first(), decision.withdrawn.first()) {
+                (Some(before), _) => {
+                    let (price, lots) =
+                        (amend.price.unwrap_or(before.price), amend.lots.unwrap_or(before.lots));
+                    let place = Place {
+                        market: market.id,
+                        account: before.account,
+                        side: before.side,
+                        kind: OrderKind::Limit { price, lots, post_only: before.post_only },
+                        time_in_force: before.time_in_force,
+                        self_trade_prevention: before.self_trade_prevention,
+                        client_id: before.client_id,
+                        valid_until_us: 0,
+                    };
+                    let lots = before.lots.checked_sub(before.lots_left).unwrap_or(Lots::ZERO);
+                    (place, (lots, before.executed_quote), before.created_us, None)
+                }
+                (None, Some(before)) => {
+                    let WaitingOrder { place, trigger, created_us, .. } = before.waiting;
+                    let kind = match place.kind {
+                        OrderKind::Limit { price, lots, post_only } => OrderKind::Limit {
+                            price: amend.price.unwrap_or(price),
+                            lots: amend.lots.unwrap_or(lots),
+                            post_only,
+                        },
+                        OrderKind::MarketByLots { lots } => {
+                            OrderKind::MarketByLots { lots: amend.lots.unwrap_or(lots) }
+                        }
+                        by_quote @ OrderKind::MarketByQuote { .. } => by_quote,
+                    };
+                    let triggered = Some(Triggered { trigger, fired_us: None });
+                    let place = Place { kind, ..place };
+                    (place, (Lots::ZERO, Units::ZERO), created_us, triggered)
+                }
+                (None, None) => return Err(ApiError::bug("an amended order is not told")),
+            };
+        Self::after(decision, &place, market, executed, created_us, triggered)
+    }
+
+    /// The frame's own order after it went to market, or waits. `executed` was so before.
+    fn after(
+        decision: &Decision,
+        place: &Place,
+        market: &MarketSpec,
+        (mut executed, mut executed_quote): (Lots, Units),
+        created_us: u64,
+        triggered: Option<Triggered>,
+    ) -> Result<Self, ApiError> {
         let beyond = || ApiError::bug(format_args!("amounts of frame {}", decision.sequence));
-        let (mut executed, mut executed_quote) = (Lots::ZERO, Units::ZERO);
         for trade in &decision.trades {
             let quote = market.notional(trade.price, trade.lots).ok_or_else(beyond)?;
             executed = executed.checked_add(trade.lots).ok_or_else(beyond)?;
@@ -63,6 +128,7 @@ impl OrderState {
             Outcome::Rested { order, .. } => (order, Status::PartiallyFilled),
             Outcome::Filled { order } => (order, Status::Filled),
             Outcome::Expired { order, .. } => (order, Status::Expired),
+            Outcome::Waits { order, .. } => (order, Status::TriggerPending),
             other => return Err(ApiError::bug(format_args!("a placed order became {other:?}"))),
         };
         Ok(OrderState {
@@ -75,7 +141,8 @@ impl OrderState {
             status,
             executed,
             executed_quote,
-            created_us: decision.command.time_us,
+            created_us,
+            triggered,
         })
     }
 
@@ -96,11 +163,44 @@ impl OrderState {
             executed: closed.lots.checked_sub(closed.lots_left).unwrap_or(Lots::ZERO),
             executed_quote: closed.executed_quote,
             created_us: closed.created_us,
+            triggered: None,
+        }
+    }
+
+    /// A waiting order that was cancelled.
+    pub fn withdrawn(waiting: &WaitingOrder) -> Self {
+        OrderState { status: Status::Cancelled, ..Self::waiting(waiting) }
+    }
+
+    fn waiting(waiting: &WaitingOrder) -> Self {
+        let WaitingOrder { order, place, trigger, created_us, .. } = *waiting;
+        OrderState {
+            order,
+            client_id: place.client_id.map(|id| id.0),
+            side: place.side,
+            kind: place.kind,
+            time_in_force: place.time_in_force,
+            self_trade_prevention: place.self_trade_prevention,
+            status: Status::TriggerPending,
+            executed: Lots::ZERO,
+            executed_quote: Units::ZERO,
+            created_us,
+            triggered: Some(Triggered { trigger, fired_us: None }),
+        }
+    }
+
+    /// An order that is open.
+    pub fn standing(standing: &Standing) -> Self {
+        match standing {
+            Standing::Rests(open, triggered) => {
+                OrderState { triggered: *triggered, ..Self::open(open) }
+            }
+            Standing::Waits(waiting) => Self::waiting(waiting),
         }
     }
 
     /// An order that stands in the book.
-    pub fn open(open: &OpenOrder) -> Self {
+    fn open(open: &OpenOrder) -> Self {
         let executed = open.lots.checked_sub(open.lots_left).unwrap_or(Lots::ZERO);
         let kind =
             OrderKind::Limit { price: open.price, lots: open.lots, post_only: open.post_only };
@@ -115,6 +215,7 @@ impl OrderState {
             executed,
             executed_quote: open.executed_quote,
             created_us: open.created_us,
+            triggered: None,
         }
     }
 
@@ -127,14 +228,16 @@ impl OrderState {
             kind: order.kind,
             time_in_force: order.time_in_force,
             self_trade_prevention: order.self_trade_prevention,
-            status: match order.reason {
-                None => Status::Filled,
-                Some(ClosedReason::ByRequest) => Status::Cancelled,
-                Some(_) => Status::Expired,
+            status: match (order.refusal, order.reason) {
+                (Some(_), _) => Status::TriggerFailed,
+                (None, None) => Status::Filled,
+                (None, Some(ClosedReason::ByRequest)) => Status::Cancelled,
+                (None, Some(_)) => Status::Expired,
             },
             executed: order.executed,
             executed_quote: order.executed_quote,
             created_us: order.created_us,
+            triggered: order.triggered,
         }
     }
 
@@ -156,6 +259,8 @@ impl OrderState {
             }
         };
         let is_market = quote_quantity.is_some();
+        let fired_us = self.triggered.and_then(|triggered| triggered.fired_us);
+        let trigger = self.trigger_json(market, &quantity);
         Ok(OrderJson {
             operation: None,
             order_type: if is_market { "Market" } else { "Limit" },
@@ -175,11 +280,26 @@ impl OrderState {
             post_only,
             slippage_tolerance: is_market.then_some(Null),
             slippage_tolerance_type: is_market.then_some(Null),
+            trigger,
             absent: Absent::default(),
-            present_only: Some(PresentOnly::default()),
+            present_only: Some(PresentOnly {
+                triggered_at: fired_us.map(|us| us / 1000),
+                ..PresentOnly::default()
+            }),
             past_only: None,
             fills: None,
         })
+    }
+
+    /// The quantity of an order that waits is the one that its trigger sets off.
+    fn trigger_json(&self, market: &MarketSpec, quantity: &str) -> TriggerJson {
+        let Some(Triggered { trigger, .. }) = self.triggered else { return TriggerJson::default() };
+        let by = TRIGGER_SOURCES.iter().find(|(_, by)| *by == trigger.by);
+        TriggerJson {
+            trigger_price: Some(text::price(trigger.price, market)),
+            trigger_quantity: Some(quantity.to_owned()),
+            trigger_by: by.map(|(word, _)| *word),
+        }
     }
 }
 
@@ -192,7 +312,10 @@ pub fn finished_json<'m>(
     let mut json = OrderState::finished(order).json(market, catalog)?;
     json.created_at = CreatedAt::Naive(naive(order.created_us));
     json.present_only = None;
-    let expiry_reason = order.reason.and_then(expiry_reason);
+    let expiry_reason = match order.refusal {
+        Some(refusal) => Some(failure_reason(refusal)),
+        None => order.reason.and_then(expiry_reason),
+    };
     json.past_only = Some(PastOnly { expiry_reason, system_order_type: Null });
     Ok(json)
 }
@@ -220,12 +343,26 @@ pub const EXPIRIES: [ClosedReason; 5] = [
 /// The contract's word; what was asked for is no expiry.
 pub const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
     match reason {
-        ClosedReason::ByRequest => None,
+        ClosedReason::ByRequest | ClosedReason::Amended => None,
         ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
         ClosedReason::FillOrKill => Some("FillOrKill"),
         ClosedReason::SelfTradePrevention => Some("SelfTradePrevention"),
         ClosedReason::InsufficientLiquidity => Some("InsufficientLiquidity"),
         ClosedReason::TradesLimit => Some("Unknown"),
+        ClosedReason::PriceImpact => Some("PriceImpact"),
+    }
+}
+
+/// The contract's word for why an order was refused when it fired.
+const fn failure_reason(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::InsufficientFunds => "InsufficientFunds",
+        Refusal::PriceOutOfRange => "InvalidPrice",
+        Refusal::LotsOutOfRange | Refusal::AmountOutOfRange => "InvalidQuantity",
+        Refusal::OutsidePriceBand => "PriceOutOfBounds",
+        Refusal::PostOnlyWouldTake => "PostOnlyTaker",
+        Refusal::PostOnlyMarket => "PostOnlyMode",
+        _ => "Unknown",
     }
 }
 
@@ -295,6 +432,8 @@ pub struct OrderJson<'m> {
     #[schema(value_type = AbsentValue, required = false)]
     slippage_tolerance_type: Option<Null>,
     #[serde(flatten)]
+    trigger: TriggerJson,
+    #[serde(flatten)]
     absent: Absent,
     #[serde(flatten)]
     present_only: Option<PresentOnly>,
@@ -306,15 +445,25 @@ pub struct OrderJson<'m> {
     pub fills: Option<Vec<FillJson<'m>>>,
 }
 
+/// What an order waits for, or waited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderTrigger)]
+struct TriggerJson {
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    trigger_price: Option<String>,
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    trigger_quantity: Option<String>,
+    #[schema(required = true)]
+    trigger_by: Option<&'static str>,
+}
+
 /// Members of features that no order here has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = OrderAbsent)]
 struct Absent {
     strategy_id: Null,
-    trigger_price: Null,
-    trigger_quantity: Null,
-    trigger_by: Null,
     stop_loss_trigger_price: Null,
     stop_loss_limit_price: Null,
     stop_loss_trigger_by: Null,
@@ -332,8 +481,9 @@ struct PresentOnly {
     reduce_only: Null,
     #[schema(required = false)]
     related_order_id: Null,
+    /// Milliseconds.
     #[schema(required = false)]
-    triggered_at: Null,
+    triggered_at: Option<u64>,
 }
 
 /// Members that only the history has.

@@ -48,14 +48,16 @@ fn decision(place: Place, outcome: Outcome, trades: Vec<Trade>) -> Decision {
     let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
     let time_us = 1_735_689_600_123_456;
     let command = Command { origin, time_us, action: Action::Place(place) };
-    Decision { sequence: Sequence(5), command, outcome, trades, closed: Vec::new() }
+    let (closed, withdrawn) = (Vec::new(), Vec::new());
+    Decision { sequence: Sequence(5), command, outcome, trades, closed, withdrawn }
 }
 
 fn placed(place: Place, outcome: Outcome, trades: Vec<Trade>) -> Value {
     let catalog = fixture::catalog();
     let market = &catalog.markets()[0];
     let decision = decision(place, outcome, trades);
-    let state = OrderState::placed(&decision, &place, market).unwrap();
+    let order = NewOrder { place, trigger: None };
+    let state = OrderState::placed(&decision, &order, market).unwrap();
     let mut answer = state.json(market, &catalog).unwrap();
     answer.fills = Some(fills(&decision.trades, market, &catalog).unwrap());
     assert_described("PlacedOrder", &answer);

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Action, Command, GatewayId, MarketId, Origin, Place, StreamCursor};
+use protocol::{
+    Action, Amend, Command, GatewayId, MarketId, Origin, Place, StreamCursor, TriggerPlace,
+};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -206,6 +208,11 @@ impl Drop for Ticket<'_> {
 fn without_bound(action: Action) -> Action {
     match action {
         Action::Place(place) => Action::Place(Place { valid_until_us: 0, ..place }),
+        Action::PlaceTrigger(TriggerPlace { place, trigger }) => {
+            let place = Place { valid_until_us: 0, ..place };
+            Action::PlaceTrigger(TriggerPlace { place, trigger })
+        }
+        Action::Amend(amend) => Action::Amend(Amend { valid_until_us: 0, ..amend }),
         other => other,
     }
 }
@@ -222,7 +229,7 @@ mod tests {
     }
 
     fn cancel_all(account: u32) -> Action {
-        Action::CancelAll { market: MarketId(1), account: AccountId::new(account).unwrap() }
+        Action::cancel_all(MarketId(1), AccountId::new(account).unwrap())
     }
 
     fn deadline() -> Instant {
@@ -236,6 +243,7 @@ mod tests {
             outcome: Outcome::Cancelled,
             trades: Vec::new(),
             closed: Vec::new(),
+            withdrawn: Vec::new(),
         }
     }
 

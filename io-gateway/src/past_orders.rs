@@ -10,7 +10,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use protocol::{
     AccountId, Catalog, ClientId, ClosedReason, FinishedOrder, Lots, MarketId, OrderId, OrderKind,
-    Price, SelfTradePrevention, Sequence, Side, TimeInForce, Units,
+    Price, Refusal, SelfTradePrevention, Sequence, Side, TimeInForce, Trigger, TriggerBy,
+    Triggered, Units,
 };
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
@@ -44,8 +45,9 @@ pub struct Wanted {
 
 const POSITIONS: &str = "SELECT stream, last_sequence FROM sink_position WHERE stream = ANY($1)";
 
-/// The end of a maker that was filled has its other columns in the row of its coming to rest. From
-/// then on it traded at its own price alone, which the fill that ended it tells, a lot.
+/// The end of a maker that was filled has its other columns in the latest row of its coming to rest.
+/// From then on it traded at its own price alone, which the fill that ended it tells, a lot. What ends
+/// an order that fired has its trigger in the row of that.
 const ROWS: &str = "\
     SELECT e.order_id, e.market_id, e.side, e.lots_left, e.reason, e.ts, e.sequence, \
      coalesce(e.order_type, p.order_type) AS order_type, \
@@ -55,11 +57,14 @@ const ROWS: &str = "\
      coalesce(e.client_id, p.client_id) AS client_id, \
      coalesce(e.price_ticks, p.price_ticks) AS price_ticks, \
      coalesce(e.lots, p.lots) AS lots, e.asked_quote_units, \
+     e.refusal, coalesce(e.trigger_price_ticks, t.trigger_price_ticks) AS trigger_price_ticks, \
+     coalesce(e.trigger_by, t.trigger_by) AS trigger_by, \
+     coalesce(e.triggered_at, t.triggered_at) AS triggered_at, \
      coalesce(e.executed_lots, p.lots) AS executed_lots, \
      coalesce(e.executed_quote_units, \
       p.executed_quote_units + p.lots_left * f.quote_units_per_lot) AS executed_quote_units, \
      coalesce(e.created_at, p.created_at) AS created_at \
-    FROM (SELECT * FROM order_events WHERE account_id = $1 AND kind <> 1 \
+    FROM (SELECT * FROM order_events WHERE account_id = $1 AND kind NOT IN (1, 5) \
            AND ($2::smallint IS NULL OR market_id = $2) AND OF_ORDER \
           ORDER BY ts DIRECTION, sequence DIRECTION, sub DIRECTION LIMIT $4 OFFSET $5) AS e \
     LEFT JOIN LATERAL (SELECT * FROM order_events AS rested \
@@ -68,6 +73,10 @@ const ROWS: &str = "\
     LEFT JOIN LATERAL (SELECT quote_units / lots AS quote_units_per_lot FROM fills \
            WHERE e.created_at IS NULL AND fills.account_id = $1 AND fills.ts = e.ts \
             AND fills.sequence = e.sequence AND fills.order_id = e.order_id LIMIT 1) AS f ON true \
+    LEFT JOIN LATERAL (SELECT * FROM order_events AS fired \
+           WHERE NOT e.is_placement AND fired.account_id = $1 \
+            AND fired.order_id = e.order_id AND fired.triggered_at IS NOT NULL LIMIT 1) AS t \
+     ON true \
     ORDER BY e.ts DIRECTION, e.sequence DIRECTION, e.sub DIRECTION";
 
 /// What stands for OF_ORDER. Two statements, because a plan that serves both would walk all of the
@@ -213,6 +222,10 @@ struct OrderRow {
     executed_lots: Option<i64>,
     executed_quote_units: Option<i64>,
     created_at: Option<DateTime<Utc>>,
+    refusal: Option<i16>,
+    trigger_price_ticks: Option<i64>,
+    trigger_by: Option<i16>,
+    triggered_at: Option<DateTime<Utc>>,
 }
 
 impl OrderRow {
@@ -240,10 +253,28 @@ impl OrderRow {
             executed: Lots(unsigned(self.executed_lots?)?),
             executed_quote: Units(unsigned(self.executed_quote_units?)?),
             reason: reason.flatten(),
+            refusal: match self.refusal {
+                Some(code) => Some(of_code(Refusal::ALL, |it| it as i16, code)?),
+                None => None,
+            },
+            triggered: match self.trigger_price_ticks {
+                Some(ticks) => Some(self.triggered(ticks)?),
+                None => None,
+            },
             created_us: unsigned(self.created_at?.timestamp_micros())?,
             ended: Sequence(unsigned(self.sequence)?),
             ended_us: unsigned(self.ts.timestamp_micros())?,
         })
+    }
+
+    fn triggered(&self, ticks: i64) -> Option<Triggered> {
+        let by = of_code(TriggerBy::ALL, |it| it as i16, self.trigger_by?)?;
+        let trigger = Trigger { price: Price::from_ticks(unsigned(ticks)?)?, by };
+        let fired_us = match self.triggered_at {
+            Some(at) => Some(unsigned(at.timestamp_micros())?),
+            None => None,
+        };
+        Some(Triggered { trigger, fired_us })
     }
 
     fn kind(&self) -> Option<OrderKind> {
@@ -303,6 +334,8 @@ mod tests {
             executed: Lots(1),
             executed_quote: Units(1),
             reason: None,
+            refusal: None,
+            triggered: None,
             created_us: 1,
             ended: Sequence(ended_us),
             ended_us,

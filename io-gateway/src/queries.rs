@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Query, Ticker, Window};
 use protocol::{
-    AccountId, BookState, Conservation, FinishedOrder, MarketId, OpenOrder, Sequence, Target, keys,
+    AccountId, BookState, Conservation, FinishedOrder, MarketId, Sequence, Standing, Target, keys,
 };
 use tokio::time::Instant;
 
@@ -35,7 +35,7 @@ impl Queries {
         account: AccountId,
         market: MarketId,
         target: Target,
-    ) -> Result<Option<OpenOrder>, ApiError> {
+    ) -> Result<Option<Standing>, ApiError> {
         match self.ask(Ask::Order { account, market, target }).await? {
             AnswerBody::Order(order) => Ok(order),
             other => Err(unexpected(&other)),
@@ -47,7 +47,7 @@ impl Queries {
         &self,
         account: AccountId,
         market: Option<MarketId>,
-    ) -> Result<Vec<OpenOrder>, ApiError> {
+    ) -> Result<Vec<Standing>, ApiError> {
         match self.ask(Ask::OpenOrders { account, market }).await? {
             AnswerBody::OpenOrders(orders) => Ok(orders),
             other => Err(unexpected(&other)),

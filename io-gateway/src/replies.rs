@@ -1,7 +1,7 @@
 //! What comes back from the engine: frames that decide on commands, answers to queries.
 
 use protocol::query::Answer;
-use protocol::{Closed, Command, Event, Frame, Outcome, Sequence, Trade};
+use protocol::{Closed, Command, Event, Frame, Outcome, Sequence, Trade, Withdrawn};
 
 use crate::link::EngineLink;
 use crate::outstanding::Met;
@@ -19,6 +19,8 @@ pub struct Decision {
     pub trades: Vec<Trade>,
     /// Orders that left the book without trading.
     pub closed: Vec<Closed>,
+    /// Orders that waited for a trigger, and do so no more or otherwise.
+    pub withdrawn: Vec<Withdrawn>,
 }
 
 impl From<&Frame<'_>> for Decision {
@@ -29,11 +31,13 @@ impl From<&Frame<'_>> for Decision {
             outcome: frame.header.outcome,
             trades: Vec::new(),
             closed: Vec::new(),
+            withdrawn: Vec::new(),
         };
         for event in frame.events() {
             match event {
                 Event::Trade(trade) => decision.trades.push(trade),
                 Event::Closed(closed) => decision.closed.push(closed),
+                Event::Withdrawn(withdrawn) => decision.withdrawn.push(withdrawn),
             }
         }
         decision

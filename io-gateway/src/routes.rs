@@ -6,6 +6,8 @@ pub mod markets;
 pub mod market_json;
 pub mod history;
 pub mod orders;
+pub mod amend;
+pub mod cancel_after;
 pub mod order_history;
 pub mod paging;
 pub mod fills;
@@ -48,6 +50,8 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(markets::routes())
         .merge(history::routes())
         .merge(orders::routes())
+        .merge(amend::routes().into())
+        .merge(cancel_after::routes().into())
         .merge(order_history::routes())
         .merge(fills::routes().into())
         .merge(batch::routes())

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use protocol::{Action, Command, MarketId, Outcome, Place, Refusal};
+use protocol::{Action, Amend, Command, MarketId, Outcome, Place, Refusal, TriggerPlace};
 use tokio::time::Instant;
 
 use crate::clock::now_us;
@@ -120,6 +120,11 @@ impl Submissions {
 fn within(action: Action, valid_until_us: u64) -> Action {
     match action {
         Action::Place(place) => Action::Place(Place { valid_until_us, ..place }),
+        Action::PlaceTrigger(TriggerPlace { place, trigger }) => {
+            let place = Place { valid_until_us, ..place };
+            Action::PlaceTrigger(TriggerPlace { place, trigger })
+        }
+        Action::Amend(amend) => Action::Amend(Amend { valid_until_us, ..amend }),
         other => other,
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Heartbeat, Query};
 use protocol::{
-    AccountId, Action, DecodeError, Frame, MarketId, OrderKind, Outcome, Place, Refusal,
-    SelfTradePrevention, Sequence, Side, Target, TimeInForce,
+    AccountId, Action, CancelAll, DecodeError, Frame, MarketId, OrderKind, Outcome, Place, Refusal,
+    SelfTradePrevention, Sequence, Side, Standing, Target, TimeInForce,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -172,8 +172,10 @@ impl Maker {
             (Action::Cancel { target: Target::Order(id), .. }, Some(refusal)) => {
                 self.own.cancel_failed(id, refusal == Refusal::OrderNotFound);
             }
-            (Action::CancelAll { market, account }, None) => self.cleared(market, account),
-            (Action::CancelAll { market, account }, Some(refusal)) => {
+            (Action::CancelAll(CancelAll { market, account, .. }), None) => {
+                self.cleared(market, account)
+            }
+            (Action::CancelAll(CancelAll { market, account, .. }), Some(refusal)) => {
                 tracing::warn!(%market, %account, ?refusal, "cancel all was refused");
                 if self.phase == Phase::Draining && refusal != Refusal::Stale {
                     self.cleared(market, account);
@@ -200,8 +202,10 @@ impl Maker {
                 waiting.iter().for_each(|place| self.reserve(place));
             }
             AnswerBody::OpenOrders(listed) => {
-                let mut listed = listed.clone();
-                listed.retain(|order| self.market(order.market).is_some());
+                // Nothing of this maker waits for a trigger.
+                let resting = listed.iter().filter_map(Standing::resting);
+                let ours = resting.filter(|order| self.market(order.market).is_some());
+                let listed: Vec<_> = ours.copied().collect();
                 self.own.reconcile(account, answer.sequence, &listed);
                 for market in &self.markets {
                     let symbol = market.config.spec.symbol.clone();
@@ -347,7 +351,7 @@ impl Maker {
             let again_us = asked_us.map(|asked_us| asked_us.saturating_add(micros(CLEAR_AGAIN)));
             if again_us.is_none_or(|again_us| again_us <= now_us) {
                 *asked_us = Some(now_us);
-                let action = Action::CancelAll { market: *market, account: *account };
+                let action = Action::cancel_all(*market, *account);
                 self.submitter.submit(action, now_us);
             }
         }

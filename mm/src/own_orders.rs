@@ -47,7 +47,7 @@ impl OwnOrders {
                         order.changed = sequence;
                     }
                 }
-                Event::Closed(_) | Event::Trade(_) => (),
+                Event::Closed(_) | Event::Trade(_) | Event::Withdrawn(_) => (),
             }
         }
         if let (Outcome::Rested { order, lots_left }, Action::Place(place)) =

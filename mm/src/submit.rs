@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     const CANCEL_ALL: Action = match AccountId::new(3) {
-        Some(account) => Action::CancelAll { market: MarketId(1), account },
+        Some(account) => Action::cancel_all(MarketId(1), account),
         None => unreachable!(),
     };
 

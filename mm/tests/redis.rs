@@ -159,7 +159,7 @@ async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
     let maker = tokio::spawn(runner.run(stop.clone()));
 
     engine.until(1, |engine| 20 <= engine.placed()).await;
-    assert!(matches!(engine.commands[0].action, Action::CancelAll { .. }));
+    assert!(matches!(engine.commands[0].action, Action::CancelAll(_)));
     engine.until(1, |_| conditions.engine.holds() && conditions.funds.holds()).await;
     let sequences = engine.commands.iter().map(|command| command.origin.sequence);
     assert!(sequences.eq(1..=engine.commands.len() as u64));
@@ -190,7 +190,7 @@ async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
     stop.cancel();
     let is_last = |engine: &Engine| {
         maker.is_finished()
-            && matches!(engine.commands.last().unwrap().action, Action::CancelAll { .. })
+            && matches!(engine.commands.last().unwrap().action, Action::CancelAll(_))
     };
     engine.until(2, is_last).await;
     maker.await.unwrap().unwrap();

@@ -1,6 +1,8 @@
 //! What can be asked of the engine.
 
 use crate::ids::{AccountId, AssetId, ClientId, MarketId, OrderId, Origin, TransferId};
+use crate::terms::{Listing, LotTerms, PriceTerms};
+use crate::trigger::{TriggerPlace, WaitingOrder};
 use crate::units::{BookState, Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,13 +22,38 @@ pub enum Action {
         account: AccountId,
         target: Target,
     },
-    CancelAll {
-        market: MarketId,
-        account: AccountId,
-    },
+    CancelAll(CancelAll),
+    /// An order that is to wait for its trigger.
+    PlaceTrigger(TriggerPlace),
+    /// Changes an open order; what it then crosses it trades.
+    Amend(Amend),
+    /// By the shard itself, when the last price has reached the order's trigger. Its origin is
+    /// [`Origin::INTERNAL`].
+    Fire(WaitingOrder),
     CreateAccount,
     Deposit(Transfer),
     Withdraw(Transfer),
+    /// All open orders of the account are to be cancelled after this time unless it is said again;
+    /// 0 switches that off.
+    SetCancelAfter {
+        account: AccountId,
+        timeout_ms: u32,
+    },
+    /// By the engine, when that time has come: nothing happens if it was moved meanwhile.
+    ExpireCancelAfter {
+        account: AccountId,
+        deadline_us: u64,
+    },
+    /// A new market, by the operator.
+    ListMarket(Listing),
+    SetPriceTerms {
+        market: MarketId,
+        terms: PriceTerms,
+    },
+    SetLotTerms {
+        market: MarketId,
+        terms: LotTerms,
+    },
     /// By the operator, or by the engine when its books do not add up.
     SetBookState {
         market: MarketId,
@@ -36,6 +63,7 @@ pub enum Action {
 
 /// A new order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Place {
     pub market: MarketId,
     pub account: AccountId,
@@ -75,6 +103,46 @@ pub enum Target {
     Client(ClientId),
 }
 
+/// Cancels the open orders of an account in one market.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CancelAll {
+    pub market: MarketId,
+    pub account: AccountId,
+    pub kinds: CancelKinds,
+    /// Only orders placed at this time or before it; 0 = no bound.
+    pub created_until_us: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum CancelKinds {
+    All = 0,
+    /// Those in the book.
+    Resting = 1,
+    /// Those that wait for a trigger.
+    Waiting = 2,
+}
+
+impl CancelKinds {
+    pub const ALL: [CancelKinds; 3] =
+        [CancelKinds::All, CancelKinds::Resting, CancelKinds::Waiting];
+}
+
+/// A change of an open order. It keeps its place in the queue only if its price stays and what is
+/// left of it does not grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Amend {
+    pub market: MarketId,
+    pub account: AccountId,
+    pub target: Target,
+    /// The new limit price; `None`: as it is.
+    pub price: Option<Price>,
+    /// The new quantity as a whole, what has traded included; `None`: as it is.
+    pub lots: Option<Lots>,
+    /// Refused when the ingress reads it later than this; 0 = no bound. In whole milliseconds.
+    pub valid_until_us: u64,
+}
+
 /// A deposit or a withdrawal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Transfer {
@@ -84,26 +152,53 @@ pub struct Transfer {
     pub id: TransferId,
 }
 
+impl Action {
+    /// Every open order of the account in the market, of every kind and time.
+    pub const fn cancel_all(market: MarketId, account: AccountId) -> Action {
+        let kinds = CancelKinds::All;
+        Action::CancelAll(CancelAll { market, account, kinds, created_until_us: 0 })
+    }
+}
+
 impl Command {
     /// The stream it belongs to.
     pub const fn market(&self) -> MarketId {
         match self.action {
             Action::Place(Place { market, .. })
+            | Action::PlaceTrigger(TriggerPlace { place: Place { market, .. }, .. })
+            | Action::Fire(WaitingOrder { place: Place { market, .. }, .. })
+            | Action::Amend(Amend { market, .. })
             | Action::Cancel { market, .. }
-            | Action::CancelAll { market, .. }
+            | Action::CancelAll(CancelAll { market, .. })
+            | Action::SetPriceTerms { market, .. }
+            | Action::SetLotTerms { market, .. }
             | Action::SetBookState { market, .. } => market,
-            Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => MarketId::ACCOUNTS,
+            Action::CreateAccount
+            | Action::Deposit(_)
+            | Action::Withdraw(_)
+            | Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. }
+            | Action::ListMarket(_) => MarketId::ACCOUNTS,
         }
     }
 
     pub const fn account(&self) -> Option<AccountId> {
         match self.action {
             Action::Place(Place { account, .. })
+            | Action::PlaceTrigger(TriggerPlace { place: Place { account, .. }, .. })
+            | Action::Fire(WaitingOrder { place: Place { account, .. }, .. })
+            | Action::Amend(Amend { account, .. })
             | Action::Cancel { account, .. }
-            | Action::CancelAll { account, .. }
+            | Action::CancelAll(CancelAll { account, .. })
+            | Action::SetCancelAfter { account, .. }
+            | Action::ExpireCancelAfter { account, .. }
             | Action::Deposit(Transfer { account, .. })
             | Action::Withdraw(Transfer { account, .. }) => Some(account),
-            Action::CreateAccount | Action::SetBookState { .. } => None,
+            Action::CreateAccount
+            | Action::SetBookState { .. }
+            | Action::ListMarket(_)
+            | Action::SetPriceTerms { .. }
+            | Action::SetLotTerms { .. } => None,
         }
     }
 }

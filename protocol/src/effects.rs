@@ -3,12 +3,13 @@
 //! The replica applies these changes, the sink stores them, and tests compare them with the
 //! engine's ledger. Their sum per asset is zero but for deposits and withdrawals.
 
-use crate::command::{Action, OrderKind, Place};
-use crate::event::{Event, Outcome, Trade};
+use crate::command::{Action, Amend, OrderKind, Place};
+use crate::event::{ClosedReason, Event, Outcome, Trade};
 use crate::frame::Frame;
 use crate::ids::{AccountId, AssetId};
 use crate::market::MarketSpec;
-use crate::units::Units;
+use crate::trigger::WaitingOrder;
+use crate::units::{Side, Units};
 
 /// Who owns units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,6 +34,8 @@ pub enum EffectsError {
     OtherMarket,
     #[error("an amount is beyond what can be counted")]
     AmountOutOfRange,
+    #[error("an amended order is not told as it stood before")]
+    Amended,
 }
 
 /// Calls `change` for each balance change of `frame`. `market` is the frame's market; `None` for
@@ -46,7 +49,14 @@ pub fn balance_changes(
         return Ok(());
     }
     match &frame.command.action {
-        Action::CreateAccount | Action::SetBookState { .. } => Ok(()),
+        Action::CreateAccount
+        | Action::PlaceTrigger(_)
+        | Action::SetCancelAfter { .. }
+        | Action::ExpireCancelAfter { .. }
+        | Action::ListMarket(_)
+        | Action::SetPriceTerms { .. }
+        | Action::SetLotTerms { .. }
+        | Action::SetBookState { .. } => Ok(()),
         Action::Deposit(transfer) | Action::Withdraw(transfer) => {
             let units = i128::from(transfer.units.0);
             let is_deposit = matches!(frame.command.action, Action::Deposit(_));
@@ -58,7 +68,7 @@ pub fn balance_changes(
             });
             Ok(())
         }
-        Action::Place(place) => {
+        Action::Place(place) | Action::Fire(WaitingOrder { place, .. }) => {
             let market = market_of(frame, market)?;
             closed_changes(frame, market, &mut change)?;
             for trade in frame.trades() {
@@ -66,10 +76,32 @@ pub fn balance_changes(
             }
             rest_change(place, frame.header.outcome, market, &mut change)
         }
-        Action::Cancel { .. } | Action::CancelAll { .. } => {
+        Action::Amend(amend) => amend_changes(frame, amend, market_of(frame, market)?, &mut change),
+        Action::Cancel { .. } | Action::CancelAll(_) => {
             closed_changes(frame, market_of(frame, market)?, &mut change)
         }
     }
+}
+
+/// The order as it stood is closed, as amended, before it trades or rests as it is to be.
+fn amend_changes(
+    frame: &Frame<'_>,
+    amend: &Amend,
+    market: &MarketSpec,
+    change: &mut impl FnMut(BalanceChange),
+) -> Result<(), EffectsError> {
+    closed_changes(frame, market, change)?;
+    for trade in frame.trades() {
+        trade_changes(amend.account, &trade, market, change)?;
+    }
+    let Outcome::Rested { lots_left, .. } = frame.header.outcome else { return Ok(()) };
+    let amended = |event| match event {
+        Event::Closed(closed) if closed.reason == ClosedReason::Amended => Some(closed),
+        _ => None,
+    };
+    let closed = frame.events().find_map(amended).ok_or(EffectsError::Amended)?;
+    let price = amend.price.unwrap_or(closed.price);
+    rest(amend.account, closed.side, market.hold(closed.side, price, lots_left), market, change)
 }
 
 fn market_of<'m>(
@@ -90,10 +122,20 @@ fn rest_change(
     else {
         return Ok(());
     };
-    let held = signed(market.hold(place.side, price, lots_left))?;
+    rest(place.account, place.side, market.hold(place.side, price, lots_left), market, change)
+}
+
+fn rest(
+    account: AccountId,
+    side: Side,
+    held: Option<Units>,
+    market: &MarketSpec,
+    change: &mut impl FnMut(BalanceChange),
+) -> Result<(), EffectsError> {
+    let held = signed(held)?;
     change(BalanceChange {
-        holder: Holder::Account(place.account),
-        asset: market.paid_asset(place.side),
+        holder: Holder::Account(account),
+        asset: market.paid_asset(side),
         available: -held,
         locked: held,
     });

@@ -1,6 +1,7 @@
 //! What the engine decided, and what came of it.
 
 use crate::ids::{AccountId, ClientId, OrderId, Sequence, TradeId};
+use crate::trigger::{TriggerDirection, Withdrawn};
 use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
 
 /// The decision on one command.
@@ -21,7 +22,18 @@ pub enum Outcome {
         lots_left: Lots,
         reason: ClosedReason,
     },
-    /// Cancel and cancel all: the orders taken out are the frame's [`Closed`] events.
+    /// The order waits for the last price to go that way.
+    Waits {
+        order: OrderId,
+        direction: TriggerDirection,
+    },
+    /// The order fired and was refused; it waits no more.
+    TriggerFailed {
+        order: OrderId,
+        refusal: Refusal,
+    },
+    /// Cancel and cancel all: the orders taken out are the frame's [`Closed`] and [`Withdrawn`]
+    /// events.
     Cancelled,
     AccountCreated {
         account: AccountId,
@@ -38,28 +50,42 @@ pub enum Outcome {
         first: Sequence,
     },
     BookStateSet,
+    /// 0: there is no time at which orders are cancelled.
+    CancelAfterSet {
+        deadline_us: u64,
+    },
+    CancelAfterExpired,
+    MarketListed,
+    TermsSet,
 }
 
 impl Outcome {
-    /// The order that was placed; `None` for anything but a new order that was not refused.
+    /// The order that was placed, amended or fired; `None` for anything else and for refusals.
     pub const fn order(&self) -> Option<OrderId> {
         match *self {
             Outcome::Rested { order, .. }
             | Outcome::Filled { order }
-            | Outcome::Expired { order, .. } => Some(order),
+            | Outcome::Expired { order, .. }
+            | Outcome::Waits { order, .. }
+            | Outcome::TriggerFailed { order, .. } => Some(order),
             Outcome::Cancelled
             | Outcome::AccountCreated { .. }
             | Outcome::Transferred
             | Outcome::Repeated { .. }
             | Outcome::Refused(_)
             | Outcome::Recognised { .. }
-            | Outcome::BookStateSet => None,
+            | Outcome::BookStateSet
+            | Outcome::CancelAfterSet { .. }
+            | Outcome::CancelAfterExpired
+            | Outcome::MarketListed
+            | Outcome::TermsSet => None,
         }
     }
 }
 
 /// Why a command was refused. The numbers are part of the journal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Refusal {
     InsufficientFunds = 1,
@@ -91,6 +117,24 @@ pub enum Refusal {
     TooManyGateways = 18,
     /// The market takes nothing but cancels.
     CancelOnly = 19,
+    /// The market takes nothing.
+    MarketClosed = 20,
+    /// The market takes no market orders.
+    LimitOnly = 21,
+    /// The market takes post-only limit orders alone.
+    PostOnlyMarket = 22,
+    /// A limit price too far from the last price.
+    OutsidePriceBand = 23,
+    /// An order amended to no more than what has traded of it.
+    AlreadyExecuted = 24,
+    /// The time at which orders are to be cancelled has been moved or has not come.
+    NotDue = 25,
+    /// Another market has this id, base and quote, or both.
+    MarketExists = 26,
+    /// A listing or terms that no market can have.
+    TermsInvalid = 27,
+    /// The engine has no memory for one more market.
+    TooManyMarkets = 28,
 }
 
 /// Why an order left the book, or never came to rest. The numbers are part of the journal.
@@ -105,12 +149,17 @@ pub enum ClosedReason {
     InsufficientLiquidity = 5,
     /// One command may cause only so many trades; the rest of it is dropped.
     TradesLimit = 6,
+    /// It goes on as the frame's own order, as amended.
+    Amended = 7,
+    /// A market order came to the price beyond which it may not eat.
+    PriceImpact = 8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     Trade(Trade),
     Closed(Closed),
+    Withdrawn(Withdrawn),
 }
 
 /// One maker and the frame's order exchanging lots at the maker's price.
@@ -153,7 +202,7 @@ pub struct Closed {
 }
 
 impl Refusal {
-    pub const ALL: [Refusal; 19] = [
+    pub const ALL: [Refusal; 28] = [
         Refusal::InsufficientFunds,
         Refusal::PostOnlyWouldTake,
         Refusal::OrderNotFound,
@@ -173,16 +222,27 @@ impl Refusal {
         Refusal::Stale,
         Refusal::TooManyGateways,
         Refusal::CancelOnly,
+        Refusal::MarketClosed,
+        Refusal::LimitOnly,
+        Refusal::PostOnlyMarket,
+        Refusal::OutsidePriceBand,
+        Refusal::AlreadyExecuted,
+        Refusal::NotDue,
+        Refusal::MarketExists,
+        Refusal::TermsInvalid,
+        Refusal::TooManyMarkets,
     ];
 }
 
 impl ClosedReason {
-    pub const ALL: [ClosedReason; 6] = [
+    pub const ALL: [ClosedReason; 8] = [
         ClosedReason::ByRequest,
         ClosedReason::ImmediateOrCancel,
         ClosedReason::FillOrKill,
         ClosedReason::SelfTradePrevention,
         ClosedReason::InsufficientLiquidity,
         ClosedReason::TradesLimit,
+        ClosedReason::Amended,
+        ClosedReason::PriceImpact,
     ];
 }

@@ -7,6 +7,7 @@ use crate::catalog::Catalog;
 use crate::command::{OrderKind, Place};
 use crate::ids::{AccountId, AssetId, MarketId};
 use crate::market::{AssetSpec, FeeRate, Increment, MarketSpec};
+use crate::terms::Multipliers;
 use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce};
 
 /// USDC, or Q.
@@ -84,6 +85,8 @@ pub fn market() -> MarketSpec {
         lots_max: Lots(u64::from(u32::MAX)),
         maker_fee: FeeRate { millionths: 800 },
         taker_fee: FeeRate { millionths: 1000 },
+        band: Multipliers::default(),
+        impact: Multipliers::default(),
     }
 }
 

@@ -6,8 +6,9 @@
 //!         36..40 digest, high  40 subject  48 lots left  56 held
 //! ```
 //!
-//! `subject` is the order, the account created, or the sequence of the frame that first carried out
-//! what is repeated. The cursor's parts are cut to what fits: a reader who goes on from there sees
+//! `subject` is the order, the account created, the sequence of the frame that first carried out
+//! what is repeated, or the time at which orders will be cancelled. `reason` of an order that waits
+//! is which way. The cursor's parts are cut to what fits: a reader who goes on from there sees
 //! some commands again, which are recognised. `previous` chains the frames of one event stream, so
 //! that a reader sees a gap.
 
@@ -15,6 +16,7 @@ use crate::command::Command;
 use crate::event::{ClosedReason, Event, Outcome, Refusal, Trade};
 use crate::ids::{AccountId, OrderId, Sequence, StateDigest, StreamCursor};
 use crate::record::{DecodeError, RECORD_BYTES, Reader, Record, VERSION, closed_reason};
+use crate::trigger::TriggerDirection;
 use crate::units::{Lots, Units};
 
 /// First byte of every frame; no JSON text begins with it.
@@ -30,6 +32,12 @@ const REPEATED: u8 = 7;
 const REFUSED: u8 = 8;
 const RECOGNISED: u8 = 9;
 const BOOK_STATE_SET: u8 = 10;
+const WAITS: u8 = 11;
+const TRIGGER_FAILED: u8 = 12;
+const CANCEL_AFTER_SET: u8 = 13;
+const CANCEL_AFTER_EXPIRED: u8 = 14;
+const MARKET_LISTED: u8 = 15;
+const TERMS_SET: u8 = 16;
 
 const MILLISECONDS_MAX: u64 = (1 << 48) - 1;
 
@@ -74,6 +82,18 @@ impl FrameHeader {
             Outcome::Refused(refusal) => (REFUSED, refusal as u8, 0, Lots::ZERO),
             Outcome::Recognised { first } => (RECOGNISED, 0, first.0, Lots::ZERO),
             Outcome::BookStateSet => (BOOK_STATE_SET, 0, 0, Lots::ZERO),
+            Outcome::Waits { order, direction } => {
+                (WAITS, direction as u8, order.get(), Lots::ZERO)
+            }
+            Outcome::TriggerFailed { order, refusal } => {
+                (TRIGGER_FAILED, refusal as u8, order.get(), Lots::ZERO)
+            }
+            Outcome::CancelAfterSet { deadline_us } => {
+                (CANCEL_AFTER_SET, 0, deadline_us, Lots::ZERO)
+            }
+            Outcome::CancelAfterExpired => (CANCEL_AFTER_EXPIRED, 0, 0, Lots::ZERO),
+            Outcome::MarketListed => (MARKET_LISTED, 0, 0, Lots::ZERO),
+            Outcome::TermsSet => (TERMS_SET, 0, 0, Lots::ZERO),
         };
         let mut record = [0; RECORD_BYTES];
         record[0] = FRAME;
@@ -120,6 +140,21 @@ impl FrameHeader {
             REFUSED => Outcome::Refused(refusal(read.u8(3))?),
             RECOGNISED => Outcome::Recognised { first: Sequence(subject) },
             BOOK_STATE_SET => Outcome::BookStateSet,
+            WAITS => {
+                let direction = match read.u8(3) {
+                    0 => TriggerDirection::Rise,
+                    1 => TriggerDirection::Fall,
+                    _ => return Err(DecodeError::Field("direction")),
+                };
+                Outcome::Waits { order: order()?, direction }
+            }
+            TRIGGER_FAILED => {
+                Outcome::TriggerFailed { order: order()?, refusal: refusal(read.u8(3))? }
+            }
+            CANCEL_AFTER_SET => Outcome::CancelAfterSet { deadline_us: subject },
+            CANCEL_AFTER_EXPIRED => Outcome::CancelAfterExpired,
+            MARKET_LISTED => Outcome::MarketListed,
+            TERMS_SET => Outcome::TermsSet,
             _ => return Err(DecodeError::Field("outcome")),
         };
         let (first, second) = (read.u64(24), read.u64(32));
@@ -259,7 +294,7 @@ impl<'a> Frame<'a> {
     pub fn trades(&self) -> impl Iterator<Item = Trade> + use<'a> {
         self.events().filter_map(|event| match event {
             Event::Trade(trade) => Some(trade),
-            Event::Closed(_) => None,
+            Event::Closed(_) | Event::Withdrawn(_) => None,
         })
     }
 

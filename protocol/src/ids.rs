@@ -159,6 +159,11 @@ pub struct Origin {
     pub sequence: u64,
 }
 
+impl Origin {
+    /// Of what the engine does by itself, without a command of anybody.
+    pub const INTERNAL: Origin = Origin { gateway: GatewayId::ENGINE, epoch: 0, sequence: 0 };
+}
+
 /// Id of an entry in a Redis stream, `<milliseconds>-<counter>`. Zero is before the first entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

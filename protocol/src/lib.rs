@@ -9,7 +9,9 @@
 pub mod units;
 pub mod ids;
 pub mod market;
+pub mod terms;
 pub mod catalog;
+pub mod trigger;
 pub mod command;
 pub mod event;
 pub mod order;
@@ -34,7 +36,9 @@ pub mod stream_json;
 pub mod fixture;
 
 pub use catalog::Catalog;
-pub use command::{Action, Command, OrderKind, Place, Target, Transfer};
+pub use command::{
+    Action, Amend, CancelAll, CancelKinds, Command, OrderKind, Place, Target, Transfer,
+};
 pub use conservation::Conservation;
 pub use event::{Closed, ClosedReason, Event, Outcome, Refusal, Trade};
 pub use frame::{Frame, FrameHeader, FrameWriter};
@@ -44,6 +48,10 @@ pub use ids::{
 };
 pub use interval::Interval;
 pub use market::{AssetSpec, FeeRate, Increment, MarketSpec};
-pub use order::{FinishedOrder, OpenOrder};
+pub use order::{FinishedOrder, OpenOrder, Standing};
 pub use record::{DecodeError, RECORD_BYTES, Record};
+pub use terms::{Listing, LotTerms, Multipliers, PriceTerms};
+pub use trigger::{
+    Trigger, TriggerBy, TriggerDirection, TriggerPlace, Triggered, WaitingOrder, Withdrawn,
+};
 pub use units::{BookState, Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};

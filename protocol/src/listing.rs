@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::decimal::{self, DecimalError};
 use crate::ids::{AssetId, MarketId};
 use crate::market::{AssetSpec, FeeRate, Increment, MarketSpec};
+use crate::terms::Multipliers;
 use crate::units::{Lots, Price};
 
 #[derive(Clone, Debug, Deserialize)]
@@ -155,6 +156,8 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
         lots_max: Lots(u64::from(u32::MAX)),
         maker_fee: fields.read("maker_fee_bps", &raw.maker_fee_bps, fee_rate)?,
         taker_fee: fields.read("taker_fee_bps", &raw.taker_fee_bps, fee_rate)?,
+        band: Multipliers::default(),
+        impact: Multipliers::default(),
     };
     let (price, lots) =
         (|value| decimal::price(value, &market), |value| decimal::lots(value, &market));

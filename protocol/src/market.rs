@@ -1,6 +1,7 @@
 //! What the engine knows of an asset and a market: integers only.
 
 use crate::ids::{AssetId, MarketId};
+use crate::terms::{LotTerms, Multipliers, PriceTerms};
 use crate::units::{Lots, Price, Side, Units};
 
 /// A decimal step as `mantissa / 10^scale`, canonical: 0.01 is (1, 2).
@@ -63,9 +64,33 @@ pub struct MarketSpec {
     pub lots_max: Lots,
     pub maker_fee: FeeRate,
     pub taker_fee: FeeRate,
+    /// How far a limit price may be from the last price.
+    pub band: Multipliers,
+    /// How far from the best opposite price a market order may eat.
+    pub impact: Multipliers,
 }
 
 impl MarketSpec {
+    pub const fn price_terms(&self) -> PriceTerms {
+        let MarketSpec { price_min, price_max, band, impact, .. } = *self;
+        PriceTerms { price_min, price_max, band, impact }
+    }
+
+    pub const fn set_price_terms(&mut self, terms: PriceTerms) {
+        (self.price_min, self.price_max) = (terms.price_min, terms.price_max);
+        (self.band, self.impact) = (terms.band, terms.impact);
+    }
+
+    pub const fn lot_terms(&self) -> LotTerms {
+        let MarketSpec { lots_min, lots_max, maker_fee, taker_fee, .. } = *self;
+        LotTerms { lots_min, lots_max, maker_fee, taker_fee }
+    }
+
+    pub const fn set_lot_terms(&mut self, terms: LotTerms) {
+        (self.lots_min, self.lots_max) = (terms.lots_min, terms.lots_max);
+        (self.maker_fee, self.taker_fee) = (terms.maker_fee, terms.taker_fee);
+    }
+
     /// Quote units that `lots` cost at `price`; `None` above [`Units::SUPPLY_MAX`].
     #[inline]
     pub const fn notional(&self, price: Price, lots: Lots) -> Option<Units> {

@@ -1,8 +1,9 @@
-//! An order as it stands: resting in a book, or finished.
+//! An order as it stands: resting in a book, waiting for its trigger, or finished.
 
 use crate::command::{OrderKind, Place};
-use crate::event::ClosedReason;
+use crate::event::{ClosedReason, Refusal};
 use crate::ids::{AccountId, ClientId, MarketId, OrderId, Sequence};
+use crate::trigger::{Triggered, WaitingOrder};
 use crate::units::{Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,61 @@ impl OpenOrder {
     }
 }
 
-/// An order that rests no more, or never did: filled, cancelled or expired.
+/// An order that is open. One that waited and rests since then keeps how it came to do so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Standing {
+    Rests(OpenOrder, Option<Triggered>),
+    Waits(WaitingOrder),
+}
+
+impl Standing {
+    pub const fn order(&self) -> OrderId {
+        match self {
+            Standing::Rests(open, _) => open.order,
+            Standing::Waits(waiting) => waiting.order,
+        }
+    }
+
+    pub const fn account(&self) -> AccountId {
+        match self {
+            Standing::Rests(open, _) => open.account,
+            Standing::Waits(waiting) => waiting.place.account,
+        }
+    }
+
+    pub const fn market(&self) -> MarketId {
+        match self {
+            Standing::Rests(open, _) => open.market,
+            Standing::Waits(waiting) => waiting.place.market,
+        }
+    }
+
+    pub const fn client_id(&self) -> Option<ClientId> {
+        match self {
+            Standing::Rests(open, _) => open.client_id,
+            Standing::Waits(waiting) => waiting.place.client_id,
+        }
+    }
+
+    /// `time_us` of the command that placed it.
+    pub const fn created_us(&self) -> u64 {
+        match self {
+            Standing::Rests(open, _) => open.created_us,
+            Standing::Waits(waiting) => waiting.created_us,
+        }
+    }
+
+    /// The order in the book; `None` for one that waits.
+    pub const fn resting(&self) -> Option<&OpenOrder> {
+        match self {
+            Standing::Rests(open, _) => Some(open),
+            Standing::Waits(_) => None,
+        }
+    }
+}
+
+/// An order that rests or waits no more, or never did: filled, cancelled, expired or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FinishedOrder {
@@ -72,8 +127,12 @@ pub struct FinishedOrder {
     pub executed: Lots,
     /// Quote units that its trades amounted to.
     pub executed_quote: Units,
-    /// `None`: filled.
+    /// `None`: filled, or refused when it fired.
     pub reason: Option<ClosedReason>,
+    /// Why it was refused when it fired.
+    pub refusal: Option<Refusal>,
+    /// Of an order that waited.
+    pub triggered: Option<Triggered>,
     pub created_us: u64,
     /// The frame that ended it, and its time.
     pub ended: Sequence,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Target;
 use crate::conservation::Conservation;
 use crate::ids::{AccountId, AssetId, GatewayId, MarketId, Sequence};
-use crate::order::{FinishedOrder, OpenOrder};
+use crate::order::{FinishedOrder, Standing};
 use crate::units::{BookState, Lots, Price, Units};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub enum Ask {
         market: MarketId,
         target: Target,
     },
-    /// All open orders, or those of one market.
+    /// All open orders, or those of one market: those that rest and those that wait.
     OpenOrders {
         account: AccountId,
         market: Option<MarketId>,
@@ -89,8 +89,8 @@ pub struct Answer {
 pub enum AnswerBody {
     Balances(Vec<Balance>),
     /// `None`: no such open order of this account.
-    Order(Option<OpenOrder>),
-    OpenOrders(Vec<OpenOrder>),
+    Order(Option<Standing>),
+    OpenOrders(Vec<Standing>),
     Depth(Depth),
     Tickers(Vec<Ticker>),
     Account {

@@ -156,8 +156,20 @@ pub enum BookState {
     Open = 1,
     /// Nothing but cancels.
     CancelOnly = 2,
+    /// Nothing.
+    Closed = 3,
+    /// No market orders.
+    LimitOnly = 4,
+    /// Post-only limit orders alone, and cancels.
+    PostOnly = 5,
 }
 
 impl BookState {
-    pub const ALL: [BookState; 2] = [BookState::Open, BookState::CancelOnly];
+    pub const ALL: [BookState; 5] = [
+        BookState::Open,
+        BookState::CancelOnly,
+        BookState::Closed,
+        BookState::LimitOnly,
+        BookState::PostOnly,
+    ];
 }

@@ -50,9 +50,87 @@ fn place(kind: OrderKind) -> Action {
     })
 }
 
+fn waiting() -> WaitingOrder {
+    WaitingOrder {
+        order: order(),
+        place: Place {
+            market: MarketId(5),
+            account: account(),
+            side: Side::Ask,
+            kind: OrderKind::Limit { price: price(), lots: Lots(0x1f), post_only: true },
+            time_in_force: TimeInForce::GoodTillCancelled,
+            self_trade_prevention: SelfTradePrevention::RejectMaker,
+            client_id: Some(ClientId(0x5152_5354)),
+            valid_until_us: 0,
+        },
+        trigger: Trigger {
+            price: Price::from_ticks(0xb_1929_3949).unwrap(),
+            by: TriggerBy::MarkPrice,
+        },
+        direction: TriggerDirection::Fall,
+        created_us: 0x4142_4344_4546_4748,
+    }
+}
+
+fn price() -> Price {
+    Price::from_ticks(0x7_1727_3747).unwrap()
+}
+
+fn amend(target: Target) -> Action {
+    Action::Amend(Amend {
+        market: MarketId(0x0203),
+        account: account(),
+        target,
+        price: Some(price()),
+        lots: Some(Lots(0x8182_8384_8586_8788)),
+        valid_until_us: 0x6162_6364_6566 * 1000,
+    })
+}
+
+/// What rules and changes markets and accounts.
+fn administration() -> Vec<(&'static str, Command)> {
+    let market = MarketId(0x0203);
+    let factor = std::num::NonZeroU32::new;
+    let listing = Listing {
+        market,
+        base: AssetId(0x0a0b),
+        quote: AssetId(0x0c0d),
+        tick: Increment { mantissa: 0x2122_2324_2526_2728, scale: 7 },
+        step: Increment { mantissa: 0x3132_3334_3536_3738, scale: 9 },
+    };
+    let price_terms = PriceTerms {
+        price_min: Price::from_ticks(0x17).unwrap(),
+        price_max: price(),
+        band: Multipliers { min_millionths: factor(750_000), max_millionths: None },
+        impact: Multipliers { min_millionths: None, max_millionths: factor(1_030_000) },
+    };
+    let lot_terms = LotTerms {
+        lots_min: Lots(0x0102),
+        lots_max: Lots(0x8182_8384_8586_8788),
+        maker_fee: FeeRate { millionths: 800 },
+        taker_fee: FeeRate { millionths: 1000 },
+    };
+    vec![
+        ("set_book_state", command(Action::SetBookState { market, state: BookState::CancelOnly })),
+        (
+            "set_cancel_after",
+            command(Action::SetCancelAfter { account: account(), timeout_ms: 60_000 }),
+        ),
+        (
+            "expire_cancel_after",
+            command(Action::ExpireCancelAfter {
+                account: account(),
+                deadline_us: 0x6162_6364_6566_6768,
+            }),
+        ),
+        ("list_market", command(Action::ListMarket(listing))),
+        ("set_price_terms", command(Action::SetPriceTerms { market, terms: price_terms })),
+        ("set_lot_terms", command(Action::SetLotTerms { market, terms: lot_terms })),
+    ]
+}
+
 fn commands() -> Vec<(&'static str, Command)> {
-    let price = Price::from_ticks(0x7_1727_3747).unwrap();
-    let lots = Lots(0x8182_8384_8586_8788);
+    let (price, lots) = (price(), Lots(0x8182_8384_8586_8788));
     let transfer = Transfer {
         account: account(),
         asset: AssetId(0x0a0b),
@@ -61,22 +139,37 @@ fn commands() -> Vec<(&'static str, Command)> {
     };
     let market = MarketId(0x0203);
     let cancel = |target| Action::Cancel { market, account: account(), target };
-    vec![
+    let Action::Place(mut placed) = place(OrderKind::MarketByLots { lots }) else { unreachable!() };
+    placed.valid_until_us = 0x6162_6364_6566 * 1000;
+    let WaitingOrder { trigger, .. } = waiting();
+    let fire = Command { origin: Origin::INTERNAL, ..command(Action::Fire(waiting())) };
+    let all = CancelAll {
+        market,
+        account: account(),
+        kinds: CancelKinds::Waiting,
+        created_until_us: 0x6162_6364_6566_6768,
+    };
+    let mut commands = vec![
         ("place_limit", command(place(OrderKind::Limit { price, lots, post_only: true }))),
         ("place_market_by_lots", command(place(OrderKind::MarketByLots { lots }))),
         ("place_market_by_quote", command(place(OrderKind::MarketByQuote { quote: Units(77) }))),
         ("cancel_order", command(cancel(Target::Order(order())))),
         ("cancel_client", command(cancel(Target::Client(ClientId(0x5152_5354))))),
-        ("cancel_all", command(Action::CancelAll { market, account: account() })),
+        ("cancel_all", command(Action::CancelAll(all))),
+        ("place_trigger", command(Action::PlaceTrigger(TriggerPlace { place: placed, trigger }))),
+        ("fire", fire),
+        ("amend_order", command(amend(Target::Order(order())))),
+        ("amend_client", command(amend(Target::Client(ClientId(0x5152_5354))))),
         ("create_account", command(Action::CreateAccount)),
         ("deposit", command(Action::Deposit(transfer))),
         ("withdraw", command(Action::Withdraw(transfer))),
-        ("set_book_state", command(Action::SetBookState { market, state: BookState::CancelOnly })),
-    ]
+    ];
+    commands.extend(administration());
+    commands
 }
 
 fn events() -> Vec<(&'static str, Event)> {
-    let price = Price::from_ticks(0x7_1727_3747).unwrap();
+    let price = price();
     let trade = Trade {
         id: TradeId(0xc1c2_c3c4_c5c6_c7c8),
         maker_account: account(),
@@ -103,7 +196,12 @@ fn events() -> Vec<(&'static str, Event)> {
         executed_quote: Units(0x1a1b),
         created_us: 0x4142_4344_4546_4748,
     };
-    vec![("trade", Event::Trade(trade)), ("closed", Event::Closed(closed))]
+    let withdrawn = Withdrawn { waiting: waiting(), reason: ClosedReason::Amended };
+    vec![
+        ("trade", Event::Trade(trade)),
+        ("closed", Event::Closed(closed)),
+        ("withdrawn", Event::Withdrawn(withdrawn)),
+    ]
 }
 
 fn frames() -> Vec<(&'static str, Vec<u8>)> {
@@ -120,8 +218,14 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         ("refused", Outcome::Refused(Refusal::InsufficientFunds)),
         ("recognised", Outcome::Recognised { first: Sequence(7) }),
         ("book_state_set", Outcome::BookStateSet),
+        ("waits", Outcome::Waits { order, direction: TriggerDirection::Fall }),
+        ("trigger_failed", Outcome::TriggerFailed { order, refusal: Refusal::InsufficientFunds }),
+        ("cancel_after_set", Outcome::CancelAfterSet { deadline_us: 0x7172_7374_7576_7778 }),
+        ("cancel_after_expired", Outcome::CancelAfterExpired),
+        ("market_listed", Outcome::MarketListed),
+        ("terms_set", Outcome::TermsSet),
     ];
-    let mut writer = FrameWriter::new(2);
+    let mut writer = FrameWriter::new(3);
     let frame = |(name, outcome)| {
         let header = FrameHeader {
             sequence: Sequence(0x0102_0304_0506_0708),
@@ -168,7 +272,7 @@ fn pinned_bytes_decode_to_what_they_were() {
         let frame = Frame::parse(&bytes).unwrap();
         let expected = events().into_iter().map(|(_, event)| event);
         assert!(frame.events().eq(expected), "{name}");
-        let mut writer = FrameWriter::new(2);
+        let mut writer = FrameWriter::new(3);
         frame.events().for_each(|event| writer.push(&event));
         assert_eq!(writer.finish(&frame.header, &frame.command).concat(), bytes, "{name}");
     }
@@ -190,12 +294,12 @@ proptest::proptest! {
     #[test]
     fn no_bytes_make_decoding_panic(
         mut bytes in proptest::collection::vec(0u8.., 0..400),
-        kind in 0u8..10,
+        kind in 0u8..18,
         frame: bool,
     ) {
         if let [first, version, ..] = bytes.as_mut_slice() {
             *first = if frame { protocol::frame::FRAME } else { kind };
-            *version = 2;
+            *version = 3;
         }
         // Whatever decodes encodes to the same bytes again.
         if let Ok(command) = Command::decode_slice(&bytes) {
@@ -210,7 +314,7 @@ proptest::proptest! {
     fn a_command_with_noise_decodes_to_itself_or_not_at_all(
         at in 0usize..64,
         noise: u8,
-        which in 0usize..10,
+        which in 0usize..19,
     ) {
         let mut record = commands()[which].1.encode();
         record[at] ^= noise;

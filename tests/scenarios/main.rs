@@ -11,6 +11,9 @@ mod first_trade;
 mod placing;
 mod matching;
 mod cancelling;
+mod triggers;
+mod amending;
+mod cancel_after;
 mod balances;
 mod past;
 mod market_data;
@@ -43,6 +46,9 @@ const GENTLE: &[&[Scenario]] = &[
     placing::SCENARIOS,
     matching::SCENARIOS,
     cancelling::SCENARIOS,
+    triggers::SCENARIOS,
+    amending::SCENARIOS,
+    cancel_after::SCENARIOS,
     balances::SCENARIOS,
     past::SCENARIOS,
     market_data::SCENARIOS,

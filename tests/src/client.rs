@@ -119,6 +119,29 @@ impl Trader {
         self.send(Method::DELETE, "/api/v1/orders", "orderCancelAll", &which)
     }
 
+    /// `kind` is the contract's `orderType`.
+    pub fn cancel_kind(&self, symbol: &str, kind: &str) -> Reply {
+        let which = json!({ "symbol": symbol, "orderType": kind });
+        self.send(Method::DELETE, "/api/v1/orders", "orderCancelAll", &which)
+    }
+
+    /// `change` names the order and what is to be otherwise.
+    pub fn amend(&self, change: &Value) -> Reply {
+        self.send(Method::PATCH, "/api/v1/order", "orderModify", change)
+    }
+
+    pub fn cancel_after(&self, timeout_ms: u32) -> Reply {
+        let body = json!({ "timeoutMs": timeout_ms });
+        self.send(Method::POST, "/api/v1/orders/cancelAfter", "orderCancelAfter", &body)
+    }
+
+    /// Orders that have ended.
+    pub fn order_history(&self, query: &Value) -> Vec<Value> {
+        let path = "/wapi/v1/history/orders";
+        let reply = self.send(Method::GET, path, "orderHistoryQueryAll", query);
+        reply.ok().as_array().unwrap().clone()
+    }
+
     pub fn open_orders(&self, symbol: &str) -> Vec<Value> {
         let filter = json!({ "symbol": symbol });
         let reply = self.send(Method::GET, "/api/v1/orders", "orderQueryAll", &filter);

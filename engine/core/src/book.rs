@@ -1,24 +1,30 @@
 //! Hot path. The book of one market: two ladders of price levels and the orders that rest on them,
 //! first come first served. It knows nothing of balances, fees or who may trade with whom.
 //!
+//! Two ladders more hold what waits for the last price to rise or to fall ([`waiting`]); nobody
+//! meets those.
+//!
 //! Invariant: a book at rest is not crossed. Memory is reserved at the start; nothing here
 //! allocates.
 
 mod slab;
 mod ladder;
+mod waiting;
 
 use protocol::{AccountId, Lots, MarketId, OrderId, Price, Side};
 
 use ladder::Ladder;
 pub use slab::Resting;
-use slab::{NIL, Slab};
+use slab::{Line, NIL, Slab};
+pub use waiting::Waiting;
 
 #[derive(Debug)]
 pub struct Book {
     slab: Slab,
-    bids: Ladder,
-    asks: Ladder,
+    /// By [`Line`].
+    ladders: [Ladder; 4],
     orders: u32,
+    waiting: u32,
 }
 
 /// Bids are kept by the complement of their price, so that on both sides the best key is smallest.
@@ -59,9 +65,9 @@ impl Book {
         let nodes_max = ladder::nodes_max(levels_max);
         Book {
             slab: Slab::new(market, orders_max),
-            bids: Ladder::new(levels_max, nodes_max),
-            asks: Ladder::new(levels_max, nodes_max),
+            ladders: [(); 4].map(|()| Ladder::new(levels_max, nodes_max)),
             orders: 0,
+            waiting: 0,
         }
     }
 
@@ -100,11 +106,15 @@ impl Book {
         account: AccountId,
     ) {
         assert!(!lots.is_zero(), "Invariant: an order at rest has something left");
-        let ladder = match side {
-            Side::Bid => &mut self.bids,
-            Side::Ask => &mut self.asks,
-        };
-        let level = ladder.find_or_insert(key_of(side, price));
+        self.enqueue(order, Line::of_side(side), key_of(side, price), lots, account);
+        self.orders += 1;
+    }
+
+    /// Puts an order behind all others of its key in its line.
+    #[inline]
+    fn enqueue(&mut self, order: OrderId, line: Line, key: u64, lots: Lots, account: AccountId) {
+        let ladder = &mut self.ladders[line as usize];
+        let level = ladder.find_or_insert(key);
         let slot = order.slot();
         let tail = std::mem::replace(&mut ladder.level_mut(level).tail, slot);
         if tail == NIL {
@@ -112,17 +122,16 @@ impl Book {
         } else {
             self.slab.get_mut(tail).next = slot;
         }
-        let resting = self.slab.get_mut(slot);
-        resting.lots_left = lots.0;
-        resting.account = account.get();
-        resting.next = NIL;
-        resting.previous = tail;
-        resting.level = level;
-        resting.side = side;
-        self.orders += 1;
+        let queued = self.slab.get_mut(slot);
+        queued.lots_left = lots.0;
+        queued.account = account.get();
+        queued.next = NIL;
+        queued.previous = tail;
+        queued.level = level;
+        queued.line = line;
     }
 
-    /// Slot of an order that rests here; `None` for any other id.
+    /// Slot of an order that rests or waits here; `None` for any other id.
     #[inline]
     pub fn find(&self, order: OrderId) -> Option<u32> {
         self.slab.find(order)
@@ -135,17 +144,31 @@ impl Book {
 
     pub fn side_and_price(&self, slot: u32) -> (Side, Price) {
         let order = self.slab.get(slot);
-        (order.side, price_of(order.side, self.ladder(order.side).level(order.level).key))
+        let Some(side) = order.line.side() else {
+            unreachable!("Invariant: an order that waits is on no side of the book")
+        };
+        (side, price_of(side, self.ladder(side).level(order.level).key))
     }
 
     /// Takes a resting order out and frees its slot.
     #[inline]
     pub fn remove(&mut self, slot: u32) {
+        self.take_out(slot);
+        self.slab.free(slot);
+    }
+
+    /// Takes a resting order out. Its id stays given out: it must be rested or dropped.
+    #[inline]
+    pub fn take_out(&mut self, slot: u32) {
+        self.dequeue(slot);
+        self.orders -= 1;
+    }
+
+    /// Takes an order out of its line.
+    #[inline]
+    fn dequeue(&mut self, slot: u32) {
         let order = *self.slab.get(slot);
-        let ladder = match order.side {
-            Side::Bid => &mut self.bids,
-            Side::Ask => &mut self.asks,
-        };
+        let ladder = &mut self.ladders[order.line as usize];
         if order.previous == NIL && order.next == NIL {
             ladder.remove(order.level);
         } else if order.previous == NIL {
@@ -158,8 +181,7 @@ impl Book {
             self.slab.get_mut(order.previous).next = order.next;
             self.slab.get_mut(order.next).previous = order.previous;
         }
-        self.slab.free(slot);
-        self.orders -= 1;
+        self.slab.get_mut(slot).lots_left = 0;
     }
 
     /// Takes `lots` off a resting order, which keeps its place; `lots` is less than what is left.
@@ -265,10 +287,7 @@ impl Book {
 
     #[inline]
     fn ladder(&self, side: Side) -> &Ladder {
-        match side {
-            Side::Bid => &self.bids,
-            Side::Ask => &self.asks,
-        }
+        &self.ladders[Line::of_side(side) as usize]
     }
 
     /// Walks the whole book; for tests and snapshots.
@@ -291,5 +310,6 @@ impl Book {
             assert_eq!(levels, self.levels(side), "Invariant: every level has an order");
         }
         assert_eq!(walked, self.orders(), "Invariant: every order is on a level");
+        self.assert_waiting_consistent();
     }
 }

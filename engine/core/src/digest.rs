@@ -6,7 +6,10 @@
 //! frame by frame. Amounts count linearly, so that a change of an amount needs no look at what it
 //! was.
 
-use protocol::{AccountId, AssetId, BookState, Lots, OpenOrder, OrderId, StateDigest, Units};
+use protocol::{
+    AccountId, AssetId, BookState, Lots, OpenOrder, OrderId, OrderKind, StateDigest, Units,
+    WaitingOrder,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Direction, TransferRecord};
@@ -22,6 +25,8 @@ const ORDER: u64 = 3 << 56;
 const QUOTE: u64 = 4 << 56;
 const GENERATION: u64 = 5 << 56;
 const TRANSFER: u64 = 6 << 56;
+const WAITING: u64 = 7 << 56;
+const CANCEL_AFTER: u64 = 8 << 56;
 
 /// Odd numbers without a pattern: weights of what there is one of.
 const LAST_TRADE: u64 = 0xA24B_AED4_963E_E407;
@@ -111,6 +116,26 @@ impl StateSum {
         self.add(quote.0.wrapping_mul(quote_of(order)));
     }
 
+    /// An order begins to wait for its trigger.
+    pub fn wait(&mut self, order: &WaitingOrder) {
+        self.add(hash_of_waiting(order));
+    }
+
+    pub fn wait_no_more(&mut self, order: &WaitingOrder) {
+        self.take(hash_of_waiting(order));
+    }
+
+    /// Orders of the account will be cancelled at `deadline_us`, and were so last at `expired_us`;
+    /// 0: not.
+    pub fn cancel_after(&mut self, account: AccountId, deadline_us: u64, expired_us: u64) {
+        self.add(cancel_after_of(account, deadline_us, expired_us));
+    }
+
+    /// The inverse of [`StateSum::cancel_after`].
+    pub fn cancel_after_no_more(&mut self, account: AccountId, deadline_us: u64, expired_us: u64) {
+        self.take(cancel_after_of(account, deadline_us, expired_us));
+    }
+
     /// A slot is given out to its next order.
     #[inline]
     pub fn generation(&mut self, order: OrderId) {
@@ -190,6 +215,42 @@ fn hash_of(order: &OpenOrder) -> u64 {
     mix(fixed ^ weight)
         .wrapping_add(order.lots_left.0.wrapping_mul(weight))
         .wrapping_add(order.executed_quote.0.wrapping_mul(quote_of(order.order)))
+}
+
+fn hash_of_waiting(waiting: &WaitingOrder) -> u64 {
+    let WaitingOrder { order, place, trigger, direction, created_us } = waiting;
+    let (kind, price, amount) = match place.kind {
+        OrderKind::Limit { price, lots, post_only } => {
+            (u64::from(post_only), price.ticks(), lots.0)
+        }
+        OrderKind::MarketByLots { lots } => (2, 0, lots.0),
+        OrderKind::MarketByQuote { quote } => (3, 0, quote.0),
+    };
+    let flags = place.side as u64
+        | (place.time_in_force as u64) << 1
+        | (place.self_trade_prevention as u64) << 3
+        | kind << 5
+        | (*direction as u64) << 7
+        | (trigger.by as u64) << 8
+        | place.client_id.map_or(0, |id| u64::from(id.0) << 16 | 1 << 10);
+    let parts = [
+        mix(WAITING ^ order.get()),
+        price,
+        amount,
+        trigger.price.ticks(),
+        *created_us,
+        flags,
+        u64::from(place.account.get()),
+    ];
+    parts.into_iter().fold(0, |hash: u64, part| mix(hash.rotate_left(23) ^ part))
+}
+
+fn cancel_after_of(account: AccountId, deadline_us: u64, expired_us: u64) -> u64 {
+    if deadline_us == 0 && expired_us == 0 {
+        return 0;
+    }
+    let who = mix(CANCEL_AFTER | u64::from(account.get()));
+    mix(mix(who ^ deadline_us).rotate_left(23) ^ expired_us)
 }
 
 #[inline]

@@ -10,13 +10,17 @@ mod again;
 pub mod sequencer;
 pub mod ledger;
 pub mod digest;
+pub mod touched;
 pub mod recognition;
 pub mod atomics;
 pub mod matching;
 pub mod book;
 mod placing;
+mod amending;
+mod triggering;
 mod market;
 mod transfers;
+pub mod cancel_after;
 pub mod state;
 pub mod replica;
 

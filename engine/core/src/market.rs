@@ -3,18 +3,21 @@
 
 mod account_orders;
 mod client_ids;
+mod waiting;
 
 use std::borrow::{Borrow, BorrowMut};
 
 use protocol::{
-    AccountId, BookState, Closed, ClosedReason, Lots, MarketSpec, OpenOrder, OrderId, OrderKind,
-    Place, Price, Sequence, Side, Target, Units,
+    AccountId, BookState, CancelAll, CancelKinds, Closed, ClosedReason, Lots, MarketSpec,
+    OpenOrder, OrderId, OrderKind, Place, Price, Sequence, Side, Standing, StreamCursor, Target,
+    TriggerBy, Units,
 };
 
 use crate::book::{Book, Front};
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
 use crate::state::MarketState;
+use crate::touched::Touched;
 use account_orders::AccountOrders;
 use client_ids::ClientIds;
 
@@ -31,13 +34,22 @@ pub(crate) struct Market {
     pub spec: MarketSpec,
     pub book: Book,
     pub last_trade: u64,
+    /// What trades have touched since all that they reached had fired; `None` before the first.
+    pub touched: Option<Touched>,
+    /// Of that trade.
+    pub last_price: Option<Price>,
     /// The last frame on the event stream.
     pub previous: Option<Sequence>,
+    /// Of the last command: what then fires bears them as well.
+    pub cursor: StreamCursor,
+    pub time_us: u64,
     pub book_state: BookState,
     pub recognition: Recognition,
     pub sum: StateSum,
-    /// By slot; meaningful where an order rests.
+    /// By slot; meaningful where an order rests or waits.
     details: Vec<Option<Details>>,
+    /// By slot; meaningful where an order waits.
+    watched: Vec<TriggerBy>,
     account_orders: AccountOrders,
     client_ids: ClientIds,
 }
@@ -70,11 +82,16 @@ impl Market {
         Market {
             book: Book::new(spec.id, orders_max),
             last_trade: 0,
+            touched: None,
+            last_price: None,
             previous: None,
+            cursor: StreamCursor::START,
+            time_us: 0,
             book_state: BookState::default(),
             recognition: Recognition::default(),
             sum: StateSum::default(),
             details: Vec::with_capacity(orders_max as usize),
+            watched: Vec::with_capacity(orders_max as usize),
             account_orders: AccountOrders::new(orders_max, accounts_max),
             client_ids: ClientIds::new(orders_max),
             spec,
@@ -93,27 +110,42 @@ impl Market {
             return Err(RestoreError::Slots { market: market(), slots, orders_max });
         }
         self.book.restore_generations(&state.generations);
-        for open in &state.orders {
-            if accounts_max < open.account.get() {
-                let account = open.account;
+        for standing in &state.orders {
+            let (order, account) = (standing.order(), standing.account());
+            if accounts_max < account.get() {
                 return Err(RestoreError::Account { account, accounts_max });
             }
-            let OpenOrder { order, side, price, lots_left, account, .. } = *open;
-            if !self.book.restore_order(order, side, price, lots_left, account) {
+            let is_restored = match standing {
+                Standing::Rests(open, _) => self.restore_resting(open),
+                Standing::Waits(waiting) => self.restore_waiting(waiting),
+            };
+            if !is_restored {
                 return Err(RestoreError::Order { market: self.spec.symbol.clone(), order });
             }
-            self.index(order, details_of(open));
         }
         self.book.restored();
         self.last_trade = state.last_trade;
+        self.touched = state.touched;
+        self.last_price = state.last_price;
         self.previous = state.previous;
+        self.cursor = state.cursor;
+        self.time_us = state.time_us;
         self.book_state = state.book_state;
         self.recognition = Recognition::restore(&state.senders);
         self.sum = state.sum;
         Ok(())
     }
 
-    /// Whether one more order of this account may come to rest.
+    fn restore_resting(&mut self, open: &OpenOrder) -> bool {
+        let OpenOrder { order, side, price, lots_left, account, .. } = *open;
+        let fits = self.book.restore_order(order, side, price, lots_left, account);
+        if fits {
+            self.index(order, details_of(open));
+        }
+        fits
+    }
+
+    /// How many orders of this account rest or wait.
     #[inline]
     pub fn open_orders(&self, account: AccountId) -> u32 {
         self.account_orders.count(account)
@@ -152,7 +184,7 @@ impl Market {
     fn details(&self, slot: u32) -> &Details {
         match &self.details[slot as usize] {
             Some(details) => details,
-            None => unreachable!("Invariant: a resting order has details"),
+            None => unreachable!("Invariant: an open order has details"),
         }
     }
 
@@ -185,22 +217,37 @@ impl Market {
     /// Takes a resting order out without a trade and tells how it stood.
     #[inline]
     pub fn close(&mut self, slot: u32, reason: ClosedReason) -> Closed {
-        let resting = self.book.resting(slot);
-        let (side, price) = self.book.side_and_price(slot);
-        let open = self.details(slot).open_order(resting.order, resting.lots_left);
+        let closed = self.take_out(slot, reason);
+        self.book.drop_unrested(closed.order);
+        closed
+    }
+
+    /// As [`Market::close`], but the order's id stays given out.
+    #[inline]
+    pub fn take_out(&mut self, slot: u32, reason: ClosedReason) -> Closed {
+        let closed = self.closed(slot, reason);
+        let open = self.details(slot).open_order(closed.order, closed.lots_left);
         self.sum.leave(&open);
-        self.book.remove(slot);
+        self.book.take_out(slot);
         self.forget(slot);
+        closed
+    }
+
+    /// A resting order as it stands.
+    #[inline]
+    pub fn closed(&self, slot: u32, reason: ClosedReason) -> Closed {
+        let resting = self.book.resting(slot);
+        let open = self.details(slot).open_order(resting.order, resting.lots_left);
         Closed {
             order: open.order,
             account: open.account,
             client_id: open.client_id,
-            side,
+            side: open.side,
             time_in_force: open.time_in_force,
             self_trade_prevention: open.self_trade_prevention,
             post_only: open.post_only,
             reason,
-            price,
+            price: open.price,
             lots: open.lots,
             lots_left: open.lots_left,
             executed_quote: open.executed_quote,
@@ -208,20 +255,52 @@ impl Market {
         }
     }
 
-    /// Slot of an account's own resting order.
+    /// Lets a resting order have `lots` as a whole and `lots_left`, no more than it has; it keeps
+    /// its place.
+    pub fn shrink(&mut self, slot: u32, lots: Lots, lots_left: Lots) {
+        let resting = self.book.resting(slot);
+        let Some(details) = &mut self.details[slot as usize] else {
+            unreachable!("Invariant: an open order has details")
+        };
+        self.sum.leave(&details.open_order(resting.order, resting.lots_left));
+        if let OrderKind::Limit { lots: as_placed, .. } = &mut details.place.kind {
+            *as_placed = lots;
+        }
+        self.sum.rest(&details.open_order(resting.order, lots_left));
+        let Some(less) = resting.lots_left.checked_sub(lots_left) else {
+            unreachable!("Invariant: an order that keeps its place does not grow")
+        };
+        self.book.reduce(slot, less);
+    }
+
+    /// Slot of an account's own open order.
     pub fn find(&self, account: AccountId, target: Target) -> Option<u32> {
         match target {
             Target::Order(order) => {
                 let slot = self.book.find(order)?;
-                (self.book.resting(slot).account == account).then_some(slot)
+                (self.book.account(slot) == account).then_some(slot)
             }
             Target::Client(client_id) => self.client_ids.newest(account, client_id),
         }
     }
 
-    /// The account's oldest resting order.
-    pub fn oldest(&self, account: AccountId) -> Option<u32> {
-        self.account_orders.oldest(account)
+    /// The account's oldest open order, or the one that follows `after` in age, if that is `Some`.
+    pub fn next_open(&self, account: AccountId, after: Option<u32>) -> Option<u32> {
+        match after {
+            None => self.account_orders.oldest(account),
+            Some(slot) => self.account_orders.newer(slot),
+        }
+    }
+
+    /// Whether an open order is one of those that are to be cancelled.
+    pub fn is_meant(&self, slot: u32, all: &CancelAll) -> bool {
+        let is_in_time = || self.details(slot).created_us <= all.created_until_us;
+        let is_of_kind = match all.kinds {
+            CancelKinds::All => true,
+            CancelKinds::Resting => self.book.waiting(slot).is_none(),
+            CancelKinds::Waiting => self.book.waiting(slot).is_some(),
+        };
+        is_of_kind && (all.created_until_us == 0 || is_in_time())
     }
 
     /// Walks everything; for tests.
@@ -236,10 +315,11 @@ impl Market {
                 indexed += 1;
             }
         }
+        indexed += self.assert_waiting_consistent();
         let detailed = self.details.iter().flatten().count();
-        assert_eq!(indexed, detailed, "Invariant: details exist for resting orders alone");
+        assert_eq!(indexed, detailed, "Invariant: details exist for open orders alone");
         let listed = self.account_orders.total();
-        assert_eq!(indexed, listed, "Invariant: every resting order is listed with its account");
+        assert_eq!(indexed, listed, "Invariant: every open order is listed with its account");
     }
 }
 

@@ -10,9 +10,18 @@ use crate::matching::{Step, Stopped, Taker, Wants, cross, preview};
 use crate::shard::{Decision, Desk, close};
 
 /// What an order takes from the account before it is numbered, and how it then goes to market.
-struct Plan {
-    hold: Units,
-    taker: Taker,
+pub(crate) struct Plan {
+    pub hold: Units,
+    pub taker: Taker,
+}
+
+/// A numbered order that goes to market.
+pub(crate) struct Entrant<'a> {
+    pub place: &'a Place,
+    pub order: OrderId,
+    pub created_us: u64,
+    /// Quote units that earlier trades of it amounted to.
+    pub executed_quote: Units,
 }
 
 /// What its trades have brought the taker so far.
@@ -31,33 +40,61 @@ pub(crate) fn place(
     place: &Place,
     time_us: u64,
 ) -> Decision {
-    let plan = match check(desk, market, place, time_us).and_then(|()| plan(desk, market, place)) {
+    let checked = check(desk, market, place, time_us);
+    let checked = checked.and_then(|()| check_room(desk, market, place));
+    let plan = match checked.and_then(|()| hold(desk, market, place)) {
         Ok(plan) => plan,
         Err(refusal) => return desk.refuse(refusal),
     };
-    let paid = market.spec.paid_asset(place.side);
-    if desk.ledger.hold(place.account, paid, plan.hold).is_err() {
-        return desk.refuse(Refusal::InsufficientFunds);
-    }
     let sequence = desk.sequencer.draw();
     let order = market.book.allocate();
     market.sum.generation(order);
-    let (outcome, kept, proceeds) = execute(desk, market, place, &plan.taker, order, time_us);
-    let received = market.spec.received_asset(place.side);
-    desk.ledger.credit(place.account, received, proceeds.received);
-    market.sum.give(place.account, received, proceeds.received);
-    let used = proceeds.spent.checked_add(kept);
-    let Some(unused) = used.and_then(|used| plan.hold.checked_sub(used)) else {
-        unreachable!("Invariant: an order spends and keeps no more than it held")
-    };
-    desk.ledger.release(place.account, paid, unused);
+    let entrant = Entrant { place, order, created_us: time_us, executed_quote: Units::ZERO };
+    let (outcome, unused) = enter(desk, market, &entrant, &plan);
+    let paid = market.spec.paid_asset(place.side);
     market.sum.hold(place.account, paid, Units(plan.hold.0 - unused.0));
     Decision { sequence, outcome, held: plan.hold }
 }
 
+/// Takes what an order needs before it is numbered.
+#[inline]
+pub(crate) fn hold(desk: &Desk<'_>, market: &Market, place: &Place) -> Result<Plan, Refusal> {
+    let plan = plan(desk, market, place)?;
+    let paid = market.spec.paid_asset(place.side);
+    let held = desk.ledger.hold(place.account, paid, plan.hold);
+    held.map(|()| plan).map_err(|_| Refusal::InsufficientFunds)
+}
+
+/// Matches a numbered order that holds what is planned and settles it with its account; returns
+/// what of the hold was released again.
+#[inline]
+pub(crate) fn enter(
+    desk: &mut Desk<'_>,
+    market: &mut Market,
+    entrant: &Entrant<'_>,
+    plan: &Plan,
+) -> (Outcome, Units) {
+    let (outcome, kept, proceeds) = execute(desk, market, entrant, &plan.taker);
+    let Place { side, account, .. } = *entrant.place;
+    let received = market.spec.received_asset(side);
+    desk.ledger.credit(account, received, proceeds.received);
+    market.sum.give(account, received, proceeds.received);
+    let used = proceeds.spent.checked_add(kept);
+    let Some(unused) = used.and_then(|used| plan.hold.checked_sub(used)) else {
+        unreachable!("Invariant: an order spends and keeps no more than it held")
+    };
+    desk.ledger.release(account, market.spec.paid_asset(side), unused);
+    (outcome, unused)
+}
+
 /// Everything that can be refused without looking at balances.
 #[inline]
-fn check(desk: &Desk<'_>, market: &Market, place: &Place, time_us: u64) -> Result<(), Refusal> {
+pub(crate) fn check(
+    desk: &Desk<'_>,
+    market: &Market,
+    place: &Place,
+    time_us: u64,
+) -> Result<(), Refusal> {
     let spec = &market.spec;
     if market.book_state == BookState::CancelOnly {
         return Err(Refusal::CancelOnly);
@@ -77,12 +114,7 @@ fn check(desk: &Desk<'_>, market: &Market, place: &Place, time_us: u64) -> Resul
             if !lots_in_range(lots) {
                 return Err(Refusal::LotsOutOfRange);
             }
-            if place.time_in_force == TimeInForce::GoodTillCancelled {
-                let open = market.open_orders(place.account);
-                if desk.limits.open_orders_per_account_max <= open {
-                    return Err(Refusal::TooManyOpenOrders);
-                }
-            } else if post_only {
+            if post_only && place.time_in_force != TimeInForce::GoodTillCancelled {
                 return Err(Refusal::PostOnlyNotAllowed);
             }
             if post_only && crosses(market, place.side, price) {
@@ -96,6 +128,18 @@ fn check(desk: &Desk<'_>, market: &Market, place: &Place, time_us: u64) -> Resul
             return Err(Refusal::AmountOutOfRange);
         }
         OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => {}
+    }
+    Ok(())
+}
+
+/// Whether one more order may come to rest.
+#[inline]
+fn check_room(desk: &Desk<'_>, market: &Market, place: &Place) -> Result<(), Refusal> {
+    let may_rest = matches!(place.kind, OrderKind::Limit { .. })
+        && place.time_in_force == TimeInForce::GoodTillCancelled;
+    let open_max = desk.limits.open_orders_per_account_max;
+    if may_rest && open_max <= market.open_orders(place.account) {
+        return Err(Refusal::TooManyOpenOrders);
     }
     if !market.book.has_room(place.side) {
         return Err(Refusal::BookFull);
@@ -157,11 +201,10 @@ fn by_quote(quote: Units, spec: &MarketSpec) -> Wants {
 fn execute(
     desk: &mut Desk<'_>,
     market: &mut Market,
-    place: &Place,
+    entrant: &Entrant<'_>,
     taker: &Taker,
-    order: OrderId,
-    time_us: u64,
 ) -> (Outcome, Units, Proceeds) {
+    let Entrant { place, order, created_us, executed_quote } = *entrant;
     let steps_max = desk.steps_max();
     let mut proceeds = Proceeds::default();
     if place.time_in_force == TimeInForce::FillOrKill
@@ -180,7 +223,8 @@ fn execute(
     let rests =
         stopped == Stopped::NothingCrosses && place.time_in_force == TimeInForce::GoodTillCancelled;
     if rests && let OrderKind::Limit { price, .. } = place.kind {
-        market.rest(order, place, price, lots_left, proceeds.quote, time_us);
+        let executed_quote = Units(executed_quote.0 + proceeds.quote.0);
+        market.rest(order, place, price, lots_left, executed_quote, created_us);
         let Some(kept) = market.spec.hold(place.side, price, lots_left) else {
             unreachable!("Invariant: a part of what was held can be counted")
         };
@@ -239,6 +283,8 @@ fn cross_and_settle(
             proceeds.quote.0 += quote.0;
             proceeds.lots.0 += lots.0;
             market.last_trade += 1;
+            market.touch(maker.price);
+            market.last_price = Some(maker.price);
             let trade = Trade {
                 id: TradeId(market.last_trade),
                 maker_account: maker.account,

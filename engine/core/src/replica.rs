@@ -27,8 +27,8 @@ mod tests;
 
 use protocol::effects::{BalanceChange, Holder, balance_changes};
 use protocol::{
-    AccountId, Action, AssetId, Catalog, FinishedOrder, Frame, GatewayId, MarketId, OpenOrder,
-    OrderId, Origin, Outcome, Refusal, Sequence, StreamCursor, Units,
+    AccountId, Action, AssetId, Catalog, Event, FinishedOrder, Frame, GatewayId, MarketId, OrderId,
+    Origin, Outcome, Refusal, Sequence, Standing, StreamCursor, Units, WaitingOrder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,8 @@ pub struct Replica {
 struct StreamPosition {
     /// Of the last command, refused ones among them.
     cursor: StreamCursor,
+    /// Its time.
+    time_us: u64,
     /// Who sent it.
     origin: Option<Origin>,
     /// The last frame that had an effect.
@@ -77,7 +79,11 @@ impl StreamPosition {
             return Err(Inconsistency::Previous { expected, found });
         }
         self.cursor = frame.header.cursor;
-        self.origin = Some(frame.command.origin);
+        self.time_us = frame.command.time_us;
+        // What fires bears the cursor of the command before it, and nobody sent it.
+        if !matches!(frame.command.action, Action::Fire(_)) {
+            self.origin = Some(frame.command.origin);
+        }
         if frame.is_effective() {
             self.previous = Some(frame.header.sequence);
         }
@@ -139,11 +145,19 @@ impl Replica {
         let known = self.markets.get_mut(usize::from(market.0)).and_then(Option::as_mut);
         let known = known.ok_or(Inconsistency::UnknownMarket(market))?;
         known.stream.advance(frame)?;
-        if check_recognition(&known.recognition, frame)? {
+        known.check_fires(frame)?;
+        if matches!(frame.command.action, Action::Fire(_)) {
+            self.apply_to_market(frame)?;
+        } else if check_recognition(&known.recognition, frame)? {
+            let (origin, sum) = (&frame.command.origin, &mut known.sum);
+            known.recognition.note(origin, expected, sum);
             self.apply_to_market(frame)?;
         }
         match self.markets.get_mut(usize::from(market.0)).and_then(Option::as_mut) {
-            Some(known) => check_digest(known.sum, frame),
+            Some(known) => {
+                known.settle_touched();
+                check_digest(known.sum, frame)
+            }
             None => Err(Inconsistency::UnknownMarket(market)),
         }
     }
@@ -152,7 +166,6 @@ impl Replica {
         let market = frame.command.market();
         let known = self.markets.get_mut(usize::from(market.0)).and_then(Option::as_mut);
         let known = known.ok_or(Inconsistency::UnknownMarket(market))?;
-        known.recognition.note(&frame.command.origin, frame.header.sequence, &mut known.sum);
         if let Outcome::Refused(_) = frame.header.outcome {
             return Ok(());
         }
@@ -165,15 +178,22 @@ impl Replica {
                 known.place(frame, place, &mut self.applied)?;
             }
             Action::Cancel { account, target, .. } => {
-                known.cancel(frame, *account, Some(*target), &mut self.applied)?;
+                known.cancel(frame, *account, *target, &mut self.applied)?;
             }
-            Action::CancelAll { account, .. } => {
-                known.cancel(frame, *account, None, &mut self.applied)?;
-            }
+            Action::CancelAll(all) => known.cancel_all(frame, all, &mut self.applied)?,
+            Action::PlaceTrigger(placed) => known.place_trigger(frame, placed)?,
+            Action::Fire(waiting) => known.fire(frame, waiting, &mut self.applied)?,
+            Action::Amend(amend) => known.amend(frame, amend, &mut self.applied)?,
             Action::SetBookState { state, .. } => known.set_book_state(frame, *state)?,
-            Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => {
+            Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
                 return Err(Inconsistency::Outcome);
             }
+            Action::CreateAccount
+            | Action::Deposit(_)
+            | Action::Withdraw(_)
+            | Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. }
+            | Action::ListMarket(_) => return Err(Inconsistency::Outcome),
         }
         self.apply_balances(frame)
     }
@@ -196,6 +216,16 @@ impl Replica {
                 Action::Deposit(transfer) | Action::Withdraw(transfer),
                 Outcome::Repeated { first },
             ) => self.accounts.repeat(transfer.id, first),
+            (
+                Action::SetCancelAfter { account, timeout_ms },
+                Outcome::CancelAfterSet { deadline_us },
+            ) => {
+                let time_us = frame.command.time_us;
+                self.accounts.set_cancel_after(*account, *timeout_ms, deadline_us, time_us)
+            }
+            (Action::ExpireCancelAfter { account, deadline_us }, Outcome::CancelAfterExpired) => {
+                self.accounts.expire(*account, *deadline_us, frame.command.time_us)
+            }
             _ => Err(Inconsistency::Outcome),
         }
     }
@@ -205,8 +235,16 @@ impl Replica {
         let spec = market.and_then(Option::as_ref).map(MarketReplica::spec);
         if !frame.header.held.is_zero() {
             let (account, asset) = match &frame.command.action {
-                Action::Place(place) => {
+                Action::Place(place) | Action::Fire(WaitingOrder { place, .. }) => {
                     (place.account, spec.map(|spec| spec.paid_asset(place.side)))
+                }
+                Action::Amend(amend) => {
+                    let side = frame.events().find_map(|event| match event {
+                        Event::Closed(closed) => Some(closed.side),
+                        Event::Trade(_) | Event::Withdrawn(_) => None,
+                    });
+                    let side = side.ok_or(Inconsistency::Outcome)?;
+                    (amend.account, spec.map(|spec| spec.paid_asset(side)))
                 }
                 Action::Withdraw(transfer) => (transfer.account, Some(transfer.asset)),
                 _ => return Err(Inconsistency::Outcome),
@@ -316,10 +354,10 @@ impl Replica {
         self.catalog.assets().iter().map(|asset| (asset.id, self.balances.fees(asset.id)))
     }
 
-    /// The account's resting order of that id.
-    pub fn order(&self, account: AccountId, order: OrderId) -> Option<&OpenOrder> {
-        let found = self.market(order.market())?.orders().get(order)?;
-        Some(found).filter(|found| found.account == account)
+    /// The account's open order of that id.
+    pub fn order(&self, account: AccountId, order: OrderId) -> Option<&Standing> {
+        let found = self.market(order.market())?.orders().standing(order)?;
+        Some(found).filter(|found| found.account() == account)
     }
 
     /// The account's orders that ended lately, of one market or of all, the latest first; of each
@@ -353,13 +391,13 @@ impl Replica {
         all.filter_map(|known| known.epoch(gateway)).max().unwrap_or_default()
     }
 
-    /// The account's resting orders of one market or of all, oldest first.
-    pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> Vec<OpenOrder> {
+    /// The account's open orders of one market or of all, oldest first.
+    pub fn open_orders(&self, account: AccountId, market: Option<MarketId>) -> Vec<Standing> {
         let asked = |known: &&MarketReplica| market.is_none_or(|asked| known.spec().id == asked);
         let markets = self.markets().filter(asked);
         let mut orders: Vec<_> = markets
             .flat_map(|market| market.orders().of_account(account))
-            .map(|(since, order)| (order.created_us, since, *order))
+            .map(|(since, order)| (order.created_us(), since, *order))
             .collect();
         orders.sort_unstable_by_key(|(created_us, since, _)| (*created_us, *since));
         orders.into_iter().map(|(_, _, order)| order).collect()

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use protocol::frame::{FrameHeader, FrameWriter};
 use protocol::{
-    AccountId, Action, AssetSpec, ClosedReason, Command, Event, MarketId, MarketSpec, OrderId,
-    Outcome, Record, Refusal, Sequence, StreamCursor, Target, Units,
+    AccountId, Action, AssetSpec, CancelAll, ClosedReason, Command, Event, MarketId, MarketSpec,
+    OrderId, Origin, Outcome, Record, Refusal, Sequence, StateDigest, StreamCursor, Target, Units,
+    Withdrawn,
 };
 
-use crate::digest::StateSum;
+use crate::amending;
 use crate::ledger::Ledger;
 use crate::market::Market;
 pub use crate::market::RestoreError;
@@ -21,6 +22,7 @@ use crate::recognition::{Recognition, Verdict};
 use crate::sequencer::Sequencer;
 use crate::state::{AccountsState, MarketState};
 use crate::transfers::Transfers;
+use crate::triggering;
 
 /// A command and where in its stream it stood.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +34,9 @@ pub struct Input {
 /// Bounds that memory is reserved for at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct ShardLimits {
-    /// Resting orders of one market.
+    /// Open orders of one market: those that rest and those that wait.
     pub orders_max: u32,
-    /// Resting orders of one account in one market.
+    /// Open orders of one account in one market.
     pub open_orders_per_account_max: u32,
     /// Trades that one command may cause; what is then left of it is dropped.
     pub trades_per_command_max: u32,
@@ -51,6 +53,10 @@ pub struct Shard {
     places: Vec<Option<u16>>,
     transfers: Option<Transfers>,
     writer: FrameWriter,
+    /// Place of the market in which orders may have to fire.
+    firing: usize,
+    /// Markets from this place on were never looked at for orders to fire.
+    unlooked: usize,
 }
 
 /// What a command came to, for the header of its frame.
@@ -98,7 +104,9 @@ impl Desk<'_> {
 
 impl Shard {
     pub fn new(ledger: Arc<Ledger>, sequencer: Arc<Sequencer>, limits: ShardLimits) -> Self {
-        let events_max = limits.trades_per_command_max.max(limits.open_orders_per_account_max);
+        // One more than trades: an amended order is told as it was.
+        let trades_max = limits.trades_per_command_max.saturating_add(1);
+        let events_max = trades_max.max(limits.open_orders_per_account_max);
         Shard {
             ledger,
             sequencer,
@@ -107,6 +115,8 @@ impl Shard {
             places: vec![None; usize::from(MarketId::MAX.0) + 1],
             transfers: None,
             writer: FrameWriter::new(events_max as usize),
+            firing: 0,
+            unlooked: 0,
         }
     }
 
@@ -145,47 +155,93 @@ impl Shard {
                 let decision = match desk.recognise(&transfers.recognition, command) {
                     Some(decision) => decision,
                     None => {
-                        let decision = transfers.apply(&desk, &command.action);
+                        let decision = transfers.apply(&desk, &command.action, command.time_us);
                         let sum = &mut transfers.sum;
                         transfers.recognition.note(&command.origin, decision.sequence, sum);
                         decision
                     }
                 };
-                (decision, Some((&mut transfers.previous, transfers.sum)))
+                (decision, Some((&mut transfers.previous, transfers.sum.digest())))
             }
             (_, Some(place), _) => {
+                self.firing = usize::from(place);
                 let market = &mut self.markets[usize::from(place)];
+                (market.cursor, market.time_us) = (input.cursor, command.time_us);
                 let decision = match desk.recognise(&market.recognition, command) {
                     Some(decision) => decision,
                     None => {
                         let decision = apply_to_market(&mut desk, market, command);
+                        market.settle_touched();
                         let sum = &mut market.sum;
                         market.recognition.note(&command.origin, decision.sequence, sum);
                         decision
                     }
                 };
-                (decision, Some((&mut market.previous, market.sum)))
+                (decision, Some((&mut market.previous, market.sum.digest())))
             }
             _ => (desk.refuse(Refusal::UnknownMarket), None),
         };
-        let (previous, sum) = match &stream {
-            Some((previous, sum)) => (**previous, *sum),
-            None => (None, StateSum::default()),
-        };
-        let header = FrameHeader {
-            sequence: decision.sequence,
-            previous,
-            cursor: input.cursor,
-            outcome: decision.outcome,
-            held: decision.held,
-            digest: sum.digest(),
-        };
-        if header.is_effective()
-            && let Some((previous, _)) = stream
-        {
-            *previous = Some(header.sequence);
-        }
+        let header = header(&decision, input.cursor, stream);
         self.writer.finish(&header, command)
+    }
+
+    /// The next order that fires because the last price has reached its trigger; `None` when there
+    /// is none, and only then the next command may be applied. After a start it looks at all
+    /// markets: the life before may have ended between a trade and what it fires.
+    #[inline]
+    pub fn fire_next(&mut self) -> Option<&[Record]> {
+        loop {
+            let slot = self.markets.get(self.firing).and_then(Market::reached);
+            if let Some(slot) = slot {
+                return Some(self.fire(self.firing, slot, None));
+            }
+            if self.markets.len() <= self.unlooked {
+                return None;
+            }
+            self.firing = self.unlooked;
+            self.unlooked += 1;
+        }
+    }
+
+    /// As [`Shard::fire_next`], in one market. `refusal`: as told.
+    pub(crate) fn fire_in(
+        &mut self,
+        market: MarketId,
+        refusal: Option<Refusal>,
+    ) -> Option<&[Record]> {
+        let place = usize::from(self.places.get(usize::from(market.0)).copied().flatten()?);
+        let slot = self.markets.get(place)?.reached()?;
+        Some(self.fire(place, slot, refusal))
+    }
+
+    /// Whether an order of the market has to fire before its next command.
+    pub(crate) fn has_to_fire(&self, market: MarketId) -> bool {
+        let place = self.places.get(usize::from(market.0)).copied().flatten();
+        place.is_some_and(|place| self.markets[usize::from(place)].reached().is_some())
+    }
+
+    fn fire(&mut self, place: usize, slot: u32, refusal: Option<Refusal>) -> &[Record] {
+        self.writer.clear();
+        let mut desk = Desk {
+            ledger: &self.ledger,
+            sequencer: &self.sequencer,
+            limits: &self.limits,
+            writer: &mut self.writer,
+        };
+        let market = &mut self.markets[place];
+        let Some(waiting) = market.waiting(slot) else {
+            unreachable!("Invariant: who fires has waited")
+        };
+        let time_us = market.time_us;
+        let decision = match refusal {
+            None => triggering::fire(&mut desk, market, slot, time_us),
+            Some(refusal) => triggering::fail(&mut desk, market, slot, refusal),
+        };
+        market.settle_touched();
+        let stream = Some((&mut market.previous, market.sum.digest()));
+        let header = header(&decision, market.cursor, stream);
+        let action = Action::Fire(waiting);
+        self.writer.finish(&header, &Command { origin: Origin::INTERNAL, time_us, action })
     }
 
     pub(crate) fn prefer(&mut self, order: OrderId) {
@@ -207,6 +263,7 @@ impl Shard {
             }
             (_, Some(place), _) => {
                 let market = &mut self.markets[usize::from(place)];
+                (market.cursor, market.time_us) = (input.cursor, input.command.time_us);
                 market.recognition.note(origin, sequence, &mut market.sum);
             }
             _ => (),
@@ -225,19 +282,54 @@ impl Shard {
     }
 }
 
+/// Of a frame; `stream` is what its event stream had last, and the state's digest after the frame.
+#[inline]
+fn header(
+    decision: &Decision,
+    cursor: StreamCursor,
+    stream: Option<(&mut Option<Sequence>, StateDigest)>,
+) -> FrameHeader {
+    let (previous, digest) = match &stream {
+        Some((previous, digest)) => (**previous, *digest),
+        None => (None, StateDigest::default()),
+    };
+    let Decision { sequence, outcome, held } = *decision;
+    let header = FrameHeader { sequence, previous, cursor, outcome, held, digest };
+    if header.is_effective()
+        && let Some((previous, _)) = stream
+    {
+        *previous = Some(sequence);
+    }
+    header
+}
+
 #[inline]
 fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) -> Decision {
     match &command.action {
         Action::Place(place) => placing::place(desk, market, place, command.time_us),
         Action::Cancel { account, target, .. } => cancel(desk, market, *account, *target),
-        Action::CancelAll { account, .. } => cancel_all(desk, market, *account),
+        Action::CancelAll(all) => cancel_all(desk, market, all),
+        Action::PlaceTrigger(place) => {
+            triggering::place_trigger(desk, market, place, command.time_us)
+        }
+        Action::Amend(amend) => amending::amend(desk, market, amend, command.time_us),
         Action::SetBookState { state, .. } => {
             let sequence = desk.sequencer.draw();
             market.sum.book_state(market.book_state, *state);
             market.book_state = *state;
             Decision { sequence, outcome: Outcome::BookStateSet, held: Units::ZERO }
         }
-        Action::CreateAccount | Action::Deposit(_) | Action::Withdraw(_) => {
+        // By the shard alone: nobody sends it.
+        Action::Fire(_) => desk.refuse(Refusal::OrderNotFound),
+        Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
+            desk.refuse(Refusal::TermsInvalid)
+        }
+        Action::CreateAccount
+        | Action::Deposit(_)
+        | Action::Withdraw(_)
+        | Action::SetCancelAfter { .. }
+        | Action::ExpireCancelAfter { .. }
+        | Action::ListMarket(_) => {
             unreachable!("Invariant: a market's stream carries what concerns the market")
         }
     }
@@ -254,22 +346,37 @@ fn cancel(
         return desk.refuse(Refusal::OrderNotFound);
     };
     let sequence = desk.sequencer.draw();
-    close(desk, market, slot, ClosedReason::ByRequest);
+    cancel_one(desk, market, slot);
     Decision { sequence, outcome: Outcome::Cancelled, held: Units::ZERO }
 }
 
-fn cancel_all(desk: &mut Desk<'_>, market: &mut Market, account: AccountId) -> Decision {
-    if desk.limits.accounts_max < account.get() {
+fn cancel_all(desk: &mut Desk<'_>, market: &mut Market, all: &CancelAll) -> Decision {
+    if desk.limits.accounts_max < all.account.get() {
         return desk.refuse(Refusal::UnknownAccount);
     }
     let sequence = desk.sequencer.draw();
     // An account has at most as many open orders as a frame has room for.
+    let mut next = market.next_open(all.account, None);
     while 0 < desk.writer.room()
-        && let Some(slot) = market.oldest(account)
+        && let Some(slot) = next
     {
-        close(desk, market, slot, ClosedReason::ByRequest);
+        next = market.next_open(all.account, Some(slot));
+        if market.is_meant(slot, all) {
+            cancel_one(desk, market, slot);
+        }
     }
     Decision { sequence, outcome: Outcome::Cancelled, held: Units::ZERO }
+}
+
+/// Takes an open order out, whether it rests or waits.
+fn cancel_one(desk: &mut Desk<'_>, market: &mut Market, slot: u32) {
+    let reason = ClosedReason::ByRequest;
+    if market.book.waiting(slot).is_none() {
+        return close(desk, market, slot, reason);
+    }
+    let waiting = market.wait_no_more(slot);
+    market.drop_fired(waiting.order);
+    desk.writer.push(&Event::Withdrawn(Withdrawn { waiting, reason }));
 }
 
 /// Takes a resting order out, releases what it held, and says so.
@@ -313,7 +420,7 @@ pub(crate) mod tests {
         let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(Some(Sequence(41)))), limits);
         shard.add_market(market(), MarketState::default()).unwrap();
         let account = AccountId::new(1).unwrap();
-        for action in [Action::CancelAll { market: MarketId(2), account }, Action::CreateAccount] {
+        for action in [Action::cancel_all(MarketId(2), account), Action::CreateAccount] {
             let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: 1 };
             let command = Command { origin, time_us: 1, action };
             let input = Input { cursor: StreamCursor::START, command };

@@ -1,23 +1,34 @@
 //! What a shard starts from: the state the replica has rebuilt from snapshot and journal.
 
-use protocol::{AccountId, AssetId, BookState, OpenOrder, Sequence, TransferId, Units};
+use protocol::{
+    AccountId, AssetId, BookState, Price, Sequence, Standing, StreamCursor, TransferId, Units,
+};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cancel_after::CancelAfter;
 use crate::digest::StateSum;
 use crate::recognition::SenderState;
+use crate::touched::Touched;
 
 /// One market's book and counters. The default is a market that never saw a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarketState {
-    /// All resting orders in the order in which they came to rest, which is their time priority.
-    pub orders: Vec<OpenOrder>,
+    /// All open orders in the order in which they came to rest or began to wait, which is their
+    /// time priority.
+    pub orders: Vec<Standing>,
     /// Of each slot ever used, the generation of the last order in it.
     pub generations: Vec<u32>,
     /// Id of the last trade; 0 before the first.
     pub last_trade: u64,
+    pub touched: Option<Touched>,
+    /// Of that trade.
+    pub last_price: Option<Price>,
     /// The last frame on the market's event stream.
     pub previous: Option<Sequence>,
+    /// Of the last command.
+    pub cursor: StreamCursor,
+    pub time_us: u64,
     pub book_state: BookState,
     pub senders: Vec<SenderState>,
     pub sum: StateSum,
@@ -31,6 +42,7 @@ pub struct AccountsState {
     pub transfers: Vec<TransferRecord>,
     /// Deposits less withdrawals.
     pub supply: Vec<(AssetId, Units)>,
+    pub cancel_afters: Vec<CancelAfter>,
     /// The last frame on the accounts event stream.
     pub previous: Option<Sequence>,
     pub senders: Vec<SenderState>,

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use protocol::{AccountId, Action, AssetSpec, Outcome, Refusal, Sequence, Transfer, Units};
 
+use crate::cancel_after::CancelAfters;
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
 use crate::shard::{Decision, Desk};
 use crate::state::{AccountsState, Direction, TransferRecord};
+
+const US_PER_MS: u64 = 1000;
 
 #[derive(Debug)]
 pub(crate) struct Transfers {
@@ -18,6 +21,7 @@ pub(crate) struct Transfers {
     done: BTreeMap<u128, TransferRecord>,
     /// Deposits less withdrawals, by asset; `None` where no asset is listed.
     supply: Vec<Option<Units>>,
+    cancel_afters: CancelAfters,
     pub previous: Option<Sequence>,
     pub recognition: Recognition,
     pub sum: StateSum,
@@ -31,26 +35,41 @@ impl Transfers {
             let before = state.supply.iter().find(|(id, _)| *id == asset.id);
             supply[asset.id.index()] = Some(before.map_or(Units::ZERO, |(_, units)| *units));
         }
+        let mut cancel_afters = CancelAfters::default();
+        state.cancel_afters.iter().for_each(|known| cancel_afters.restore(known));
         let done = state.transfers.into_iter().map(|transfer| (transfer.id.0, transfer));
         Transfers {
             accounts: state.accounts,
             accounts_max,
             done: done.collect(),
             supply,
+            cancel_afters,
             previous: state.previous,
             recognition: Recognition::restore(&state.senders),
             sum: state.sum,
         }
     }
 
-    pub fn apply(&mut self, desk: &Desk<'_>, action: &Action) -> Decision {
+    pub fn apply(&mut self, desk: &Desk<'_>, action: &Action, time_us: u64) -> Decision {
         match action {
             Action::CreateAccount => self.create_account(desk),
             Action::Deposit(transfer) => self.transfer(desk, transfer, Direction::Deposit),
             Action::Withdraw(transfer) => self.transfer(desk, transfer, Direction::Withdrawal),
+            Action::SetCancelAfter { account, timeout_ms } => {
+                self.set_cancel_after(desk, *account, *timeout_ms, time_us)
+            }
+            Action::ExpireCancelAfter { account, deadline_us } => {
+                self.expire_cancel_after(desk, *account, *deadline_us, time_us)
+            }
+            Action::ListMarket(_) => desk.refuse(Refusal::TermsInvalid),
             Action::Place(_)
+            | Action::PlaceTrigger(_)
+            | Action::Amend(_)
+            | Action::Fire(_)
             | Action::Cancel { .. }
-            | Action::CancelAll { .. }
+            | Action::CancelAll(_)
+            | Action::SetPriceTerms { .. }
+            | Action::SetLotTerms { .. }
             | Action::SetBookState { .. } => {
                 unreachable!("Invariant: the accounts stream carries accounts and transfers")
             }
@@ -66,6 +85,40 @@ impl Transfers {
         self.sum.accounts(1);
         let sequence = desk.sequencer.draw();
         Decision { sequence, outcome: Outcome::AccountCreated { account }, held: Units::ZERO }
+    }
+
+    fn set_cancel_after(
+        &mut self,
+        desk: &Desk<'_>,
+        account: AccountId,
+        timeout_ms: u32,
+        time_us: u64,
+    ) -> Decision {
+        if self.accounts < account.get() {
+            return desk.refuse(Refusal::UnknownAccount);
+        }
+        let after_us = u64::from(timeout_ms) * US_PER_MS;
+        let deadline_us = if after_us == 0 { 0 } else { time_us.saturating_add(after_us) };
+        let sequence = desk.sequencer.draw();
+        self.cancel_afters.set(account, deadline_us, &mut self.sum);
+        let outcome = Outcome::CancelAfterSet { deadline_us };
+        Decision { sequence, outcome, held: Units::ZERO }
+    }
+
+    fn expire_cancel_after(
+        &mut self,
+        desk: &Desk<'_>,
+        account: AccountId,
+        deadline_us: u64,
+        time_us: u64,
+    ) -> Decision {
+        match self.cancel_afters.expire(account, deadline_us, time_us, &mut self.sum) {
+            Ok(()) => {
+                let sequence = desk.sequencer.draw();
+                Decision { sequence, outcome: Outcome::CancelAfterExpired, held: Units::ZERO }
+            }
+            Err(refusal) => desk.refuse(refusal),
+        }
     }
 
     fn transfer(&mut self, desk: &Desk<'_>, transfer: &Transfer, direction: Direction) -> Decision {

@@ -10,9 +10,11 @@ mod naive;
 
 use std::sync::Arc;
 
+use engine_core::cancel_after::CancelAfter;
 use engine_core::recognition::{Memory, SenderState};
+use engine_core::touched::Touched;
 use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
-use naive::{NaiveExchange, NaiveLimits};
+use naive::{NaiveExchange, NaiveFrame, NaiveLimits, NaiveOrder};
 use proptest::prelude::*;
 use protocol::*;
 
@@ -113,6 +115,20 @@ fn place() -> impl Strategy<Value = Action> {
         })
 }
 
+fn placed() -> impl Strategy<Value = Action> {
+    let by = prop::sample::select(TriggerBy::ALL.to_vec());
+    let trigger = (price(), by, prop::bool::weighted(0.25));
+    (place(), trigger).prop_map(|(placed, (price, by, waits))| match placed {
+        Action::Place(place) if waits => {
+            // A bound in a record of a trigger is in whole milliseconds.
+            let valid_until_us = place.valid_until_us.min(1) * 1000;
+            let place = Place { valid_until_us, ..place };
+            Action::PlaceTrigger(TriggerPlace { place, trigger: Trigger { price, by } })
+        }
+        other => other,
+    })
+}
+
 /// A step of a run; cancels by id name one of the ids given out so far.
 #[derive(Clone, Debug)]
 enum Step {
@@ -122,6 +138,14 @@ enum Step {
         market: MarketId,
         which: prop::sample::Index,
     },
+    AmendGiven {
+        account: AccountId,
+        which: prop::sample::Index,
+        price: Option<Price>,
+        lots: Option<Lots>,
+    },
+    /// The deadline that stands, or another one.
+    Expire(AccountId, bool),
     /// A command sent before comes again.
     Again(prop::sample::Index),
     /// The shard ends, and another starts from what the naive exchange knows.
@@ -140,14 +164,29 @@ fn step() -> impl Strategy<Value = Step> {
         account,
         target: Target::Client(ClientId(id)),
     });
-    let all =
-        (market(), account()).prop_map(|(market, account)| Action::CancelAll { market, account });
+    let amend = (account(), any::<prop::sample::Index>(), prop::option::of(price()));
+    let amended = (amend, prop::option::of(lots()));
+    let kinds = prop::sample::select(CancelKinds::ALL.to_vec());
+    let until = prop_oneof![2 => Just(0u64), 1 => 1u64..200];
+    let all = (market(), account(), kinds, until).prop_map(
+        |(market, account, kinds, created_until_us)| {
+            Action::CancelAll(CancelAll { market, account, kinds, created_until_us })
+        },
+    );
+    let cancel_after = (account(), prop_oneof![Just(0u32), Just(1), Just(3600)]);
+    let cancel_after = cancel_after
+        .prop_map(|(account, timeout_ms)| Action::SetCancelAfter { account, timeout_ms });
     prop_oneof![
-        40 => place().prop_map(Step::Do),
+        40 => placed().prop_map(Step::Do),
+        10 => amended.prop_map(|((account, which, price), lots)| {
+            Step::AmendGiven { account, which, price, lots: lots.filter(|lots| !lots.is_zero()) }
+        }),
+        1 => cancel_after.prop_map(Step::Do),
+        1 => (account(), any::<bool>()).prop_map(|(account, right)| Step::Expire(account, right)),
         8 => (account(), market(), any::<prop::sample::Index>())
             .prop_map(|(account, market, which)| Step::CancelGiven { account, market, which }),
         2 => client.prop_map(Step::Do),
-        1 => all.prop_map(Step::Do),
+        2 => all.prop_map(Step::Do),
         1 => Just(Step::Do(Action::CreateAccount)),
         3 => transfer().prop_map(|it| Step::Do(Action::Deposit(it))),
         1 => transfer().prop_map(|it| Step::Do(Action::Withdraw(it))),
@@ -171,6 +210,7 @@ struct Both {
     accounts_previous: Option<Sequence>,
     sent: Vec<Command>,
     steps: u64,
+    fired: u64,
 }
 
 impl Both {
@@ -198,6 +238,7 @@ impl Both {
             accounts_previous: None,
             sent: Vec::new(),
             steps: 0,
+            fired: 0,
         }
     }
 
@@ -238,14 +279,43 @@ impl Both {
         prop_assert_eq!(frame.header.cursor, cursor);
         let id = frame.header.outcome.order();
         let expected = self.naive.apply(&command, id);
+        self.agree(&frame, &expected)?;
+        self.remember(&frame, id);
+        self.compare();
+        self.fire(command.market(), cursor, command.time_us)
+    }
+
+    /// What the command made fire.
+    fn fire(
+        &mut self,
+        market: MarketId,
+        cursor: StreamCursor,
+        time_us: u64,
+    ) -> Result<(), TestCaseError> {
+        while let Some(records) = self.shard.fire_next() {
+            let bytes = records.concat();
+            let frame = Frame::parse(&bytes).unwrap();
+            let (waiting, expected) = self.naive.fire_next(market).expect("nobody fires");
+            self.fired += 1;
+            let action = Action::Fire(waiting);
+            prop_assert_eq!(frame.command, Command { origin: Origin::INTERNAL, time_us, action });
+            prop_assert_eq!(frame.header.cursor, cursor);
+            self.agree(&frame, &expected)?;
+            self.compare();
+        }
+        for market in self.naive.markets.values() {
+            prop_assert_eq!(market.reached(), None);
+        }
+        Ok(())
+    }
+
+    fn agree(&self, frame: &Frame<'_>, expected: &NaiveFrame) -> Result<(), TestCaseError> {
         let header = frame.header;
-        prop_assert_eq!(header.outcome, expected.outcome, "{:?}", command);
-        prop_assert_eq!(frame.events().collect::<Vec<_>>(), expected.events);
+        prop_assert_eq!(header.outcome, expected.outcome, "{:?}", frame.command);
+        prop_assert_eq!(&frame.events().collect::<Vec<_>>(), &expected.events);
         prop_assert_eq!(header.sequence, expected.sequence);
         prop_assert_eq!(header.previous, expected.previous);
         prop_assert_eq!(header.held, expected.held);
-        self.remember(&frame, id);
-        self.compare();
         Ok(())
     }
 
@@ -305,11 +375,13 @@ impl Both {
                     book.walk(side).map(|it| (it.order, it.price, it.lots_left)).collect();
                 assert_eq!(found, expected);
             }
+            let book = self.shard.book(market.spec.id).unwrap();
+            assert_eq!(book.waiting_orders(), market.waiting.len());
         }
     }
 
     fn restart(&mut self) {
-        let sequence = Sequence(self.steps);
+        let sequence = Sequence(self.steps + self.fired);
         let ledger = Arc::new(Ledger::new(ACCOUNTS, self.catalog.asset_columns()));
         for ((account, asset), units) in &self.naive.available {
             if ledger.covers(*account, *asset) {
@@ -319,25 +391,22 @@ impl Both {
         let sequencer = Arc::new(Sequencer::after(Some(sequence)));
         let mut shard = Shard::new(Arc::clone(&ledger), sequencer, LIMITS);
         for market in self.naive.markets.values() {
-            let orders = market.orders.iter().map(|order| OpenOrder {
-                order: order.id,
-                account: order.place.account,
-                client_id: order.place.client_id,
-                market: market.spec.id,
-                side: order.place.side,
-                time_in_force: order.place.time_in_force,
-                self_trade_prevention: order.place.self_trade_prevention,
-                post_only: matches!(order.place.kind, OrderKind::Limit { post_only: true, .. }),
-                price: order.price,
-                lots: order.lots,
-                lots_left: order.lots_left,
-                executed_quote: Units(order.executed_quote),
-                created_us: order.created_us,
+            let resting = market.orders.iter().map(|order| {
+                let open = open_order(market.spec.id, order);
+                (order.since, Standing::Rests(open, None))
             });
+            let waiting = market.waiting.iter();
+            let waiting = waiting.map(|(since, waiting)| (*since, Standing::Waits(*waiting)));
+            let mut orders: Vec<_> = resting.chain(waiting).collect();
+            orders.sort_by_key(|(since, _)| *since);
+            let orders = orders.into_iter().map(|(_, standing)| standing);
+            let last = market.touched.last().copied();
             let state = MarketState {
                 orders: orders.collect(),
                 generations: self.generations.get(&market.spec.id).cloned().unwrap_or_default(),
                 last_trade: market.last_trade,
+                touched: last.map(Touched::at),
+                last_price: market.last_price,
                 previous: market.previous,
                 book_state: market.state,
                 senders: self.senders(market.spec.id),
@@ -346,16 +415,41 @@ impl Both {
             shard.add_market(market.spec.clone(), state).unwrap();
         }
         let supply = self.naive.supply.iter().map(|(asset, units)| (*asset, Units(*units as u64)));
+        let cancel_afters = self.naive.cancel_afters.iter();
+        let cancel_afters = cancel_afters.map(|(account, (deadline_us, expired_us))| CancelAfter {
+            account: *account,
+            deadline_us: *deadline_us,
+            expired_us: *expired_us,
+        });
         let state = AccountsState {
             accounts: self.naive.accounts,
             transfers: self.transfers.clone(),
             supply: supply.collect(),
+            cancel_afters: cancel_afters.collect(),
             previous: self.accounts_previous,
             senders: self.senders(MarketId::ACCOUNTS),
             ..AccountsState::default()
         };
         shard.own_accounts(self.catalog.assets(), state);
         (self.shard, self.ledger) = (shard, ledger);
+    }
+}
+
+fn open_order(market: MarketId, order: &NaiveOrder) -> OpenOrder {
+    OpenOrder {
+        order: order.id,
+        account: order.place.account,
+        client_id: order.place.client_id,
+        market,
+        side: order.place.side,
+        time_in_force: order.place.time_in_force,
+        self_trade_prevention: order.place.self_trade_prevention,
+        post_only: matches!(order.place.kind, OrderKind::Limit { post_only: true, .. }),
+        price: order.price,
+        lots: order.lots,
+        lots_left: order.lots_left,
+        executed_quote: Units(order.executed_quote),
+        created_us: order.created_us,
     }
 }
 
@@ -390,7 +484,21 @@ proptest! {
                     };
                     both.run(Action::Cancel { market, account, target: Target::Order(order) })?;
                 }
-                Step::CancelGiven { .. } => (),
+                Step::AmendGiven { account, which, price, lots } if !both.given.is_empty() => {
+                    let (order, owner) = both.given[which.index(both.given.len())];
+                    let account = if which.index(7) == 0 { account } else { owner };
+                    let target = Target::Order(order);
+                    let (market, valid_until_us) = (order.market(), 0);
+                    let amend = Amend { market, account, target, price, lots, valid_until_us };
+                    both.run(Action::Amend(amend))?;
+                }
+                Step::CancelGiven { .. } | Step::AmendGiven { .. } => (),
+                Step::Expire(account, right) => {
+                    let known = both.naive.cancel_afters.get(&account).copied();
+                    let deadline_us = known.map_or(0, |(deadline_us, _)| deadline_us);
+                    let deadline_us = deadline_us + u64::from(!right);
+                    both.run(Action::ExpireCancelAfter { account, deadline_us })?;
+                }
                 Step::Again(which) => both.run_again(which)?,
                 Step::Restart => both.restart(),
             }

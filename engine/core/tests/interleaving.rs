@@ -39,9 +39,20 @@ fn market(id: u16, base: u16, quote: u16) -> MarketSpec {
 fn action(rng: &mut Rng, market: MarketId) -> Action {
     let account = AccountId::new(1 + rng.below(u64::from(ACCOUNTS)) as u32).unwrap();
     if rng.below(12) == 0 {
-        return Action::CancelAll { market, account };
+        return Action::cancel_all(market, account);
     }
-    Action::Place(Place {
+    if rng.below(10) == 0 {
+        let client_id = ClientId(rng.below(20) as u32);
+        return Action::Amend(Amend {
+            market,
+            account,
+            target: Target::Client(client_id),
+            price: Price::from_ticks(95 + rng.below(10)),
+            lots: Some(Lots(1 + rng.below(60))),
+            valid_until_us: 0,
+        });
+    }
+    let place = Place {
         market,
         account,
         side: if rng.below(2) == 0 { Side::Bid } else { Side::Ask },
@@ -52,22 +63,34 @@ fn action(rng: &mut Rng, market: MarketId) -> Action {
         },
         time_in_force: TimeInForce::GoodTillCancelled,
         self_trade_prevention: SelfTradePrevention::RejectMaker,
-        client_id: None,
+        client_id: Some(ClientId(rng.below(20) as u32)),
         valid_until_us: 0,
-    })
+    };
+    if rng.below(8) != 0 {
+        return Action::Place(place);
+    }
+    let trigger =
+        Trigger { price: Price::from_ticks(93 + rng.below(14)).unwrap(), by: TriggerBy::LastPrice };
+    Action::PlaceTrigger(TriggerPlace { place, trigger })
 }
 
 /// Runs one shard to its end; its frames by their sequence.
 fn run(mut shard: Shard, market: MarketId, seed: u64) -> Vec<(Sequence, Vec<u8>)> {
     let mut rng = Rng::new(seed);
-    let frame = |at| {
+    let mut frames = Vec::new();
+    let mut keep = |bytes: Vec<u8>| {
+        frames.push((Frame::parse(&bytes).unwrap().header.sequence, bytes));
+    };
+    for at in 1..=COMMANDS {
         let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: at };
         let command = Command { origin, time_us: at, action: action(&mut rng, market) };
         let cursor = StreamCursor { milliseconds: at, counter: 0 };
-        let bytes = shard.apply(&Input { cursor, command }).concat();
-        (Frame::parse(&bytes).unwrap().header.sequence, bytes)
-    };
-    (1..=COMMANDS).map(frame).collect()
+        keep(shard.apply(&Input { cursor, command }).concat());
+        while let Some(records) = shard.fire_next() {
+            keep(records.concat());
+        }
+    }
+    frames
 }
 
 #[test]
@@ -100,12 +123,15 @@ fn every_prefix_of_the_sequence_is_a_consistent_state() {
         shards.into_iter().flat_map(|shard| shard.join().unwrap()).collect()
     });
     frames.sort();
-    let (mut refused, mut trades) = (0, 0);
+    let (mut refused, mut trades, mut fired, mut amended) = (0, 0, 0, 0);
     for (at, (sequence, bytes)) in frames.iter().enumerate() {
         assert_eq!(sequence.0, at as u64 + 1, "every command has its own number");
         let frame = Frame::parse(bytes).unwrap();
         refused += u32::from(!frame.is_effective());
         trades += frame.trades().count();
+        fired += u32::from(matches!(frame.command.action, Action::Fire(_)));
+        let amends = matches!(frame.command.action, Action::Amend(_));
+        amended += u32::from(amends && frame.is_effective());
         let market = markets.iter().find(|market| market.id == frame.command.market());
         balance_changes(&frame, market, |change| {
             let cell = balances.entry((change.holder, change.asset)).or_default();
@@ -118,6 +144,7 @@ fn every_prefix_of_the_sequence_is_a_consistent_state() {
         }
     }
     assert!(refused > 100 && trades > 10_000, "{refused} refused, {trades} trades");
+    assert!(fired > 1000 && amended > 1000, "{fired} fired, {amended} amended");
     for ((holder, asset), (available, _)) in &balances {
         if let Holder::Account(account) = holder {
             assert_eq!(i128::from(ledger.available(*account, *asset).0), *available);

@@ -358,8 +358,7 @@ fn real_shards_keep_the_discipline() {
         let mut frames = apply(first, &opening, 1);
         frames.extend(apply(first, &[place(1, 2, Side::Bid, 1)], 6));
         frames.extend(apply(second, &[place(2, 2, Side::Bid, 1)], 1));
-        let cancel_all =
-            Action::CancelAll { market: MarketId(2), account: AccountId::new(1).unwrap() };
+        let cancel_all = Action::cancel_all(MarketId(2), AccountId::new(1).unwrap());
         let works = [vec![place(1, 1, Side::Ask, 1)], vec![place(2, 1, Side::Ask, 1), cancel_all]];
         let threads = shards
             .into_iter()

@@ -1,5 +1,5 @@
-//! After its start a shard allocates nothing: orders, trades, cancels and refusals run in memory
-//! that was reserved.
+//! After its start a shard allocates nothing: orders, trades, triggers, amendments, cancels and
+//! refusals run in memory that was reserved.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,14 +19,49 @@ fn market() -> MarketSpec {
     MarketSpec { base: AssetId(1), quote: AssetId(0), lots_max: Lots(1 << 32), ..fixture::market() }
 }
 
+fn limit(rng: &mut Rng, account: AccountId, client_id: ClientId) -> Place {
+    Place {
+        market: MarketId(1),
+        account,
+        side: if rng.below(2) == 0 { Side::Bid } else { Side::Ask },
+        kind: OrderKind::Limit {
+            // Sparse enough that levels and index nodes come and go.
+            price: Price::from_ticks(100_000 + 37 * rng.below(1000)).unwrap(),
+            lots: Lots(1 + rng.below(20)),
+            post_only: false,
+        },
+        time_in_force: TimeInForce::GoodTillCancelled,
+        self_trade_prevention: SelfTradePrevention::RejectTaker,
+        client_id: Some(client_id),
+        valid_until_us: 0,
+    }
+}
+
 fn command(rng: &mut Rng, at: u64) -> Command {
     let account = AccountId::new(1 + rng.below(u64::from(ACCOUNTS)) as u32).unwrap();
     let market = MarketId(1);
     let client_id = ClientId(rng.below(50) as u32);
     let action = match rng.below(100) {
-        0 => Action::CancelAll { market, account },
+        0 => Action::cancel_all(market, account),
         1..40 => Action::Cancel { market, account, target: Target::Client(client_id) },
-        40..45 => Action::Place(Place {
+        // Near what trades, and far from it.
+        40..45 => Action::PlaceTrigger(TriggerPlace {
+            place: limit(rng, account, client_id),
+            trigger: Trigger {
+                price: Price::from_ticks(100_000 + 37 * rng.below(1000)).unwrap(),
+                by: TriggerBy::Unsaid,
+            },
+        }),
+        45..52 => Action::Amend(Amend {
+            market,
+            account,
+            target: Target::Client(client_id),
+            price: (rng.below(2) == 0)
+                .then(|| Price::from_ticks(100_000 + 37 * rng.below(1000)).unwrap()),
+            lots: Some(Lots(1 + rng.below(20))),
+            valid_until_us: 0,
+        }),
+        52..57 => Action::Place(Place {
             market,
             account,
             side: if rng.below(2) == 0 { Side::Bid } else { Side::Ask },
@@ -36,21 +71,7 @@ fn command(rng: &mut Rng, at: u64) -> Command {
             client_id: None,
             valid_until_us: 0,
         }),
-        _ => Action::Place(Place {
-            market,
-            account,
-            side: if rng.below(2) == 0 { Side::Bid } else { Side::Ask },
-            kind: OrderKind::Limit {
-                // Sparse enough that levels and index nodes come and go.
-                price: Price::from_ticks(100_000 + 37 * rng.below(1000)).unwrap(),
-                lots: Lots(1 + rng.below(20)),
-                post_only: false,
-            },
-            time_in_force: TimeInForce::GoodTillCancelled,
-            self_trade_prevention: SelfTradePrevention::RejectTaker,
-            client_id: Some(client_id),
-            valid_until_us: 0,
-        }),
+        _ => Action::Place(limit(rng, account, client_id)),
     };
     let origin = Origin { gateway: GatewayId(1), epoch: 1, sequence: at };
     Command { origin, time_us: at, action }
@@ -74,7 +95,7 @@ fn a_running_shard_does_not_allocate() {
     shard.add_market(market(), MarketState::default()).unwrap();
     shard.own_accounts(&[], AccountsState::default());
     let mut rng = Rng::new(7);
-    let mut trades = 0;
+    let (mut trades, mut fired) = (0, 0);
     // A sender that is new to a stream takes memory to be remembered in, once.
     let first = command(&mut rng, 1);
     shard.apply(&Input { cursor: StreamCursor::START, command: first });
@@ -83,9 +104,14 @@ fn a_running_shard_does_not_allocate() {
             let cursor = StreamCursor { milliseconds: at, counter: 0 };
             let command = command(&mut rng, at);
             trades += shard.apply(&Input { cursor, command }).len() - 2;
+            while let Some(records) = shard.fire_next() {
+                trades += records.len() - 2;
+                fired += 1;
+            }
         }
     });
     assert!(trades > 50_000, "the run trades: {trades}");
+    assert!(fired > 1000, "orders fire: {fired}");
     assert_eq!(allocated.count_total, 0);
     shard.assert_consistent();
 }

@@ -7,15 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine_core::replica::{Replica, SnapshotError};
-use engine_core::{Input, Ledger, Sequencer, Shard, ShardLimits};
+use engine_core::{Again, Input, Ledger, Sequencer, Shard, ShardLimits};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use protocol::{
-    AccountId, Action, AssetId, BookState, Catalog, ClientId, Closed, Command, Event, FeeRate,
-    Frame, GatewayId, Lots, MarketId, MarketSpec, OrderId, OrderKind, Origin, Outcome, Place,
-    Price, SelfTradePrevention, Sequence, Side, StreamCursor, Target, TimeInForce, Trade, Transfer,
-    TransferId, Units, fixture,
-};
+use protocol::*;
 
 const ACCOUNTS: u32 = 4;
 const ASSETS: [AssetId; 3] = [AssetId(1), AssetId(2), AssetId(4)];
@@ -77,9 +72,12 @@ struct World {
     replica: Replica,
     twin: Engine,
     twin_ids: BTreeMap<OrderId, OrderId>,
+    /// Does again what the engine's frames say.
+    again: Engine,
     given: Vec<(OrderId, AccountId)>,
     sent: Vec<Command>,
     steps: u64,
+    fired: u64,
 }
 
 impl World {
@@ -88,11 +86,13 @@ impl World {
         World {
             engine: Engine::from(&replica),
             twin: Engine::from(&replica),
+            again: Engine::from(&replica),
             replica,
             twin_ids: BTreeMap::new(),
             given: Vec::new(),
             sent: Vec::new(),
             steps: 0,
+            fired: 0,
         }
     }
 
@@ -117,6 +117,7 @@ impl World {
     fn restart_twin(&mut self) {
         self.twin = Engine::from(&self.replica);
         self.twin_ids.clear();
+        self.again = Engine::from(&self.replica);
     }
 
     fn twin_id(&self, order: OrderId) -> OrderId {
@@ -140,8 +141,35 @@ impl World {
     fn send(&mut self, command: Command) {
         let cursor = StreamCursor { milliseconds: self.steps, counter: 1 };
         let bytes = self.engine.shard.apply(&Input { cursor, command }).concat();
-        let frame = Frame::parse(&bytes).unwrap();
-        self.run_twin(cursor, command, &frame);
+        let mut asked = command;
+        if let Action::Cancel { target: Target::Order(order), .. }
+        | Action::Amend(Amend { target: Target::Order(order), .. }) = &mut asked.action
+        {
+            *order = self.twin_id(*order);
+        }
+        let twin = self.twin.shard.apply(&Input { cursor, command: asked }).concat();
+        self.take(&bytes, &twin, cursor);
+        // What the command made fire.
+        while let Some(records) = self.engine.shard.fire_next() {
+            let bytes = records.concat();
+            let twin = self.twin.shard.fire_next().unwrap().concat();
+            self.fired += 1;
+            self.take(&bytes, &twin, cursor);
+            assert_eq!(self.replica.last_origin(command.market()), Some(command.origin));
+        }
+        assert_eq!(self.twin.shard.fire_next(), None);
+        assert!(self.replica.markets().all(|market| market.reached().is_none()));
+    }
+
+    /// A frame of the engine, and what the twin made of the same.
+    fn take(&mut self, bytes: &[u8], twin: &[u8], cursor: StreamCursor) {
+        let frame = Frame::parse(bytes).unwrap();
+        let command = frame.command;
+        self.compare_twin(&Frame::parse(twin).unwrap(), &frame);
+        match self.again.shard.apply_again(&frame) {
+            Again::Done(records) => assert_eq!(records.as_flattened(), bytes),
+            Again::AsTold => (),
+        }
         let trades = frame.trades().count() as u64;
         let traded_before = self.replica.market_state(command.market()).last_trade;
         let applied = self.replica.apply(&frame).unwrap();
@@ -164,17 +192,18 @@ impl World {
     }
 
     /// The twin must decide alike.
-    fn run_twin(&mut self, cursor: StreamCursor, mut command: Command, expected: &Frame<'_>) {
-        if let Action::Cancel { target: Target::Order(order), .. } = &mut command.action {
-            *order = self.twin_id(*order);
-        }
-        let bytes = self.twin.shard.apply(&Input { cursor, command }).concat();
-        let frame = Frame::parse(&bytes).unwrap();
+    fn compare_twin(&mut self, frame: &Frame<'_>, expected: &Frame<'_>) {
         let ids = (expected.header.outcome.order(), frame.header.outcome.order());
         if let (Some(order), Some(twin)) = ids {
             self.twin_ids.insert(order, twin);
         }
         let twin_id = |order| self.twin_id(order);
+        let waiting = |it: WaitingOrder| WaitingOrder { order: twin_id(it.order), ..it };
+        if let (Action::Fire(found), Action::Fire(fired)) =
+            (frame.command.action, expected.command.action)
+        {
+            assert_eq!(found, waiting(fired));
+        }
         let outcome = match expected.header.outcome {
             Outcome::Rested { order, lots_left } => {
                 Outcome::Rested { order: twin_id(order), lots_left }
@@ -182,6 +211,12 @@ impl World {
             Outcome::Filled { order } => Outcome::Filled { order: twin_id(order) },
             Outcome::Expired { order, lots_left, reason } => {
                 Outcome::Expired { order: twin_id(order), lots_left, reason }
+            }
+            Outcome::Waits { order, direction } => {
+                Outcome::Waits { order: twin_id(order), direction }
+            }
+            Outcome::TriggerFailed { order, refusal } => {
+                Outcome::TriggerFailed { order: twin_id(order), refusal }
             }
             other => other,
         };
@@ -191,6 +226,9 @@ impl World {
             }
             Event::Closed(closed) => {
                 Event::Closed(Closed { order: twin_id(closed.order), ..closed })
+            }
+            Event::Withdrawn(withdrawn) => {
+                Event::Withdrawn(Withdrawn { waiting: waiting(withdrawn.waiting), ..withdrawn })
             }
         });
         assert_eq!(frame.events().collect::<Vec<_>>(), events.collect::<Vec<_>>());
@@ -216,8 +254,8 @@ impl World {
             let book = self.engine.shard.book(market.spec().id).unwrap();
             let state = self.replica.market_state(market.spec().id);
             for side in [Side::Bid, Side::Ask] {
-                let mut known: Vec<_> =
-                    state.orders.iter().filter(|order| order.side == side).collect();
+                let resting = state.orders.iter().filter_map(Standing::resting);
+                let mut known: Vec<_> = resting.filter(|order| order.side == side).collect();
                 // Stable: orders of one price keep their places.
                 known.sort_by_key(|order| match side {
                     Side::Bid => u64::MAX - order.price.ticks(),
@@ -231,6 +269,7 @@ impl World {
                 let best = market.levels().best_first(side).next().map(|(price, _)| price);
                 assert_eq!(best, book.best(side));
             }
+            assert_eq!(book.waiting_orders(), market.orders().waiting());
         }
     }
 }
@@ -253,7 +292,7 @@ fn pieces_that_are_changed_missing_or_moved_are_no_state() {
     }
     for market in [MarketId(1), MarketId(3)] {
         let account = AccountId::new(1).unwrap();
-        world.run(Action::CancelAll { market, account });
+        world.run(Action::cancel_all(market, account));
     }
     let whole = pieces(&world.replica);
     let read = |pieces: &[Vec<u8>]| {
@@ -323,11 +362,27 @@ fn place() -> impl Strategy<Value = Action> {
     )
 }
 
+fn placed() -> impl Strategy<Value = Action> {
+    let price = (92u64..109).prop_map(|ticks| Price::from_ticks(ticks).unwrap());
+    let by = prop::sample::select(TriggerBy::ALL.to_vec());
+    (place(), price, by, prop::bool::weighted(0.3)).prop_map(|(placed, price, by, waits)| {
+        match placed {
+            Action::Place(place) if waits => {
+                Action::PlaceTrigger(TriggerPlace { place, trigger: Trigger { price, by } })
+            }
+            other => other,
+        }
+    })
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Do(Action),
     /// One of the ids given out so far.
     Cancel(Index),
+    Amend(Index, Option<Price>, Option<Lots>),
+    /// The deadline that stands.
+    Expire(AccountId),
     /// A command sent before comes again.
     Again(Index),
     RestartTwin,
@@ -339,8 +394,19 @@ fn step() -> impl Strategy<Value = Step> {
         account,
         target: Target::Client(ClientId(id)),
     });
-    let all =
-        (market(), account()).prop_map(|(market, account)| Action::CancelAll { market, account });
+    let price = prop::option::of((95u64..106).prop_map(|ticks| Price::from_ticks(ticks).unwrap()));
+    let lots = prop::option::of((1u64..16).prop_map(Lots));
+    let amend = (any::<Index>(), price, lots);
+    let kinds = prop::sample::select(CancelKinds::ALL.to_vec());
+    let until = prop_oneof![2 => Just(0u64), 1 => 1u64..200 * 30_000_000];
+    let all = (market(), account(), kinds, until).prop_map(
+        |(market, account, kinds, created_until_us)| {
+            Action::CancelAll(CancelAll { market, account, kinds, created_until_us })
+        },
+    );
+    let timeout = prop_oneof![Just(0u32), Just(1), Just(3_600_000)];
+    let cancel_after = (account(), timeout)
+        .prop_map(|(account, timeout_ms)| Action::SetCancelAfter { account, timeout_ms });
     let assets = prop::sample::select(vec![ASSETS[0], ASSETS[1], ASSETS[2], AssetId(3)]);
     let transfer =
         (account(), assets, 0u64..60_000, 0u128..40).prop_map(|(account, asset, units, id)| {
@@ -351,10 +417,13 @@ fn step() -> impl Strategy<Value = Step> {
         false => Action::Withdraw(transfer),
     });
     prop_oneof![
-        40 => place().prop_map(Step::Do),
+        40 => placed().prop_map(Step::Do),
         8 => any::<Index>().prop_map(Step::Cancel),
+        8 => amend.prop_map(|(which, price, lots)| Step::Amend(which, price, lots)),
+        2 => cancel_after.prop_map(Step::Do),
+        2 => account().prop_map(Step::Expire),
         2 => client.prop_map(Step::Do),
-        1 => all.prop_map(Step::Do),
+        2 => all.prop_map(Step::Do),
         1 => Just(Step::Do(Action::CreateAccount)),
         4 => transfer.prop_map(Step::Do),
         2 => any::<Index>().prop_map(Step::Again),
@@ -388,7 +457,19 @@ proptest! {
                     let target = Target::Order(order);
                     world.run(Action::Cancel { market: order.market(), account, target });
                 }
-                Step::Cancel(_) => (),
+                Step::Amend(which, price, lots) if !world.given.is_empty() => {
+                    let (order, account) = world.given[which.index(world.given.len())];
+                    let (market, target) = (order.market(), Target::Order(order));
+                    let amend = Amend { market, account, target, price, lots, valid_until_us: 0 };
+                    world.run(Action::Amend(amend));
+                }
+                Step::Cancel(_) | Step::Amend(..) => (),
+                Step::Expire(account) => {
+                    let known = world.replica.accounts().cancel_afters();
+                    let due = known.due(u64::MAX).find(|due| due.account == account);
+                    let deadline_us = due.map_or(0, |due| due.deadline_us);
+                    world.run(Action::ExpireCancelAfter { account, deadline_us });
+                }
                 Step::Again(which) => world.run_again(which),
                 Step::RestartTwin => {
                     world.restart_replica();
@@ -397,6 +478,6 @@ proptest! {
             }
         }
         let last = world.replica.last_sequence().unwrap();
-        prop_assert_eq!(last, Sequence(world.steps));
+        prop_assert_eq!(last, Sequence(world.steps + world.fired));
     }
 }

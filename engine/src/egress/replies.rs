@@ -1,4 +1,4 @@
-//! The replies thread: every frame to the gateway that sent its command. In place of a frame that
+//! The replies thread: every frame to the gateway that sent its command, if one did. In place of a frame that
 //! only says that its command had come before goes the frame that decided it.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender};
 use metrics::{Histogram, histogram};
-use protocol::{Frame, GatewayId, Outcome, Sequence, keys};
+use protocol::{Action, Frame, GatewayId, Outcome, Sequence, keys};
 
 use super::Broadcast;
 use super::recalls::Recall;
@@ -116,6 +116,10 @@ impl Replies {
         let Replies { broadcast, cursors, recent, recalls, .. } = self;
         recent.push(block);
         each_frame(&block.frames, block.before(), |frame| {
+            // What fires nobody has sent: it is no command of a stream, and nobody waits for it.
+            if matches!(frame.command.action, Action::Fire(_)) {
+                return;
+            }
             let took_us = now_us.saturating_sub(frame.command.time_us);
             times.durable.record(Duration::from_micros(took_us));
             cursors.advance(frame.command.market(), frame.header.cursor);

@@ -1,7 +1,7 @@
 //! What XREAD answers, entry by entry: `[[key, [[id, [field, value, …]], …]], …]`.
 
 use protocol::keys::COMMAND_FIELD;
-use protocol::{Command, DecodeError, StreamCursor};
+use protocol::{Action, Command, DecodeError, StreamCursor};
 use redis::Value;
 
 use super::stream::AtCursor;
@@ -15,6 +15,8 @@ pub enum Malformed {
     Record(#[from] DecodeError),
     #[error("it belongs to another stream")]
     OtherStream,
+    #[error("it is one that the engine alone gives")]
+    Internal,
 }
 
 /// One stream's share of an answer: key and entries.
@@ -63,7 +65,10 @@ pub fn command(fields: &[Value]) -> Result<Command, Malformed> {
         }
         _ => None,
     });
-    Ok(Command::decode_slice(record.ok_or(Malformed::Field)?)?)
+    let command = Command::decode_slice(record.ok_or(Malformed::Field)?)?;
+    // What a shard fires has no sender: it never comes over a stream.
+    let is_internal = matches!(command.action, Action::Fire(_));
+    if is_internal { Err(Malformed::Internal) } else { Ok(command) }
 }
 
 #[cfg(test)]
@@ -88,6 +93,26 @@ mod tests {
         assert_eq!(command(fields), Err(Malformed::Record(DecodeError::Length(12))));
         assert_eq!(command(&[text("x"), text("y")]), Err(Malformed::Field));
         assert_eq!(streams(&Value::Nil).count(), 0);
+    }
+
+    #[test]
+    fn what_the_engine_fires_by_itself_is_no_command_of_a_stream() {
+        use protocol::{
+            MarketId, OrderId, Origin, Side, Trigger, TriggerBy, TriggerDirection, WaitingOrder,
+            fixture,
+        };
+
+        let waiting = WaitingOrder {
+            order: OrderId::from_parts(MarketId(1), 3, 1).unwrap(),
+            place: fixture::limit(MarketId(1), 1, Side::Bid, 10, 1),
+            trigger: Trigger { price: fixture::price(9), by: TriggerBy::LastPrice },
+            direction: TriggerDirection::Rise,
+            created_us: 5,
+        };
+        let action = Action::Fire(waiting);
+        let record = Command { origin: Origin::INTERNAL, time_us: 7, action }.encode();
+        let fields = [text("c"), Value::BulkString(record.to_vec())];
+        assert_eq!(command(&fields), Err(Malformed::Internal));
     }
 
     #[test]

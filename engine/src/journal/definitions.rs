@@ -5,19 +5,20 @@
 //! asset 2 SOL decimals 9
 //! limits orders_max 262144 open_orders_per_account_max 1000 …
 //! market 1 SOL_USDC base 2 quote 1 tick 1e-2 step 1e-2
-//! terms 1 maker_fee 800 taker_fee 1000 price_min 1 price_max 4294967295 …
+//! terms 1 maker_fee 800 taker_fee 1000 price_min 1 price_max 4294967295 … band 0..10000000 …
 //! ```
 //!
 //! Ids, symbols, decimals, tick and step can never change once there is a frame that counts in
-//! them; listing more is always allowed. Terms (fees in millionths, bounds in ticks and lots) and
+//! them; listing more is always allowed. Terms (fees and factors in millionths, bounds in ticks and lots) and
 //! limits may change from one segment to the next: frames say what was decided, and these lines let
 //! a later reader decide it again.
 
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use engine_core::ShardLimits;
 use protocol::{
-    AssetId, AssetSpec, Catalog, FeeRate, Increment, Lots, MarketId, MarketSpec, Price,
+    AssetId, AssetSpec, Catalog, FeeRate, Increment, Lots, MarketId, MarketSpec, Multipliers, Price,
 };
 use sha2::{Digest, Sha256};
 
@@ -142,21 +143,33 @@ impl Definitions {
             lots_max: Lots(terms.after("lots_max")?),
             maker_fee: FeeRate { millionths: terms.after("maker_fee")? },
             taker_fee: FeeRate { millionths: terms.after("taker_fee")? },
+            band: terms.multipliers("band")?,
+            impact: terms.multipliers("impact")?,
         })
     }
 }
 
 fn terms(market: &MarketSpec) -> String {
     format!(
-        "terms {} maker_fee {} taker_fee {} price_min {} price_max {} lots_min {} lots_max {}",
+        "terms {} maker_fee {} taker_fee {} price_min {} price_max {} lots_min {} lots_max {} \
+         band {} impact {}",
         market.id,
         market.maker_fee.millionths,
         market.taker_fee.millionths,
         market.price_min.ticks(),
         market.price_max.ticks(),
         market.lots_min.0,
-        market.lots_max.0
+        market.lots_max.0,
+        multipliers(market.band),
+        multipliers(market.impact)
     )
+}
+
+/// Lower and upper factor in millionths, 0 for none.
+fn multipliers(multipliers: Multipliers) -> String {
+    let millionths = |factor: Option<NonZeroU32>| factor.map_or(0, NonZeroU32::get);
+    let Multipliers { min_millionths, max_millionths } = multipliers;
+    format!("{}..{}", millionths(min_millionths), millionths(max_millionths))
 }
 
 fn limits(limits: &ShardLimits) -> String {
@@ -246,6 +259,15 @@ impl<'a> Words<'a> {
         });
         parts.ok_or_else(|| self.refuse())
     }
+
+    fn multipliers(&self, name: &str) -> Result<Multipliers, DefinitionsError> {
+        let word: String = self.after(name)?;
+        let parts = word.split_once("..").and_then(|(min, max)| {
+            let millionths = |word: &str| word.parse().ok().map(NonZeroU32::new);
+            Some(Multipliers { min_millionths: millionths(min)?, max_millionths: millionths(max)? })
+        });
+        parts.ok_or_else(|| self.refuse())
+    }
 }
 
 #[cfg(test)]
@@ -306,6 +328,7 @@ mod tests {
             price_max: fixture::price(70),
             lots_min: Lots(2),
             lots_max: Lots(200),
+            band: Multipliers { min_millionths: NonZeroU32::new(5), max_millionths: None },
             ..fixture::market()
         };
         let catalog = fixture::catalog_with(market);

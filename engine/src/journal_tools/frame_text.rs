@@ -9,9 +9,12 @@ use std::fmt::{self, Write};
 
 use chrono::DateTime;
 
-use super::frame_view::{
-    AmountView, CommandView, EventView, FrameView, OutcomeView, PlaceView, TransferView,
+use super::command_view::{
+    AmendView, CommandView, ListingView, LotTermsView, PlaceView, PriceTermsView, TransferView,
+    TriggerView, WaitingView,
 };
+use super::frame_view::{AmountView, FrameView};
+use super::outcome_view::{EventView, OutcomeView};
 
 impl fmt::Display for FrameView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,8 +66,14 @@ impl fmt::Display for CommandView {
                 write!(f, "account {account} cancels its order ")?;
                 client_id.map_or(Ok(()), |client| write!(f, "\"{client}\""))
             }
-            CommandView::CancelAll { account } => write!(f, "account {account} cancels all"),
-            CommandView::SetBookState { state } => write!(f, "the book is to be {state}"),
+            CommandView::CancelAll { account, kinds, created_until } => {
+                write!(f, "account {account} cancels {kinds}")?;
+                let until = |until| write!(f, " placed until {}", Time(until));
+                created_until.map_or(Ok(()), until)
+            }
+            CommandView::PlaceTrigger { place, trigger } => write!(f, "{place} {trigger}"),
+            CommandView::Amend(amend) => amend.fmt(f),
+            CommandView::Fire(waiting) => write!(f, "fires: {waiting}"),
             CommandView::CreateAccount => f.write_str("an account is to be created"),
             CommandView::Deposit(TransferView { account, amount, .. }) => {
                 write!(f, "account {account} deposits {amount}")
@@ -72,6 +81,22 @@ impl fmt::Display for CommandView {
             CommandView::Withdraw(TransferView { account, amount, .. }) => {
                 write!(f, "account {account} withdraws {amount}")
             }
+            CommandView::SetCancelAfter { account, timeout_ms: 0 } => {
+                write!(f, "account {account} sets no time to cancel")
+            }
+            CommandView::SetCancelAfter { account, timeout_ms } => {
+                write!(f, "account {account} cancels after {timeout_ms} ms")
+            }
+            CommandView::ExpireCancelAfter { account, deadline } => {
+                write!(f, "the time of account {account} has come, {}", Time(*deadline))
+            }
+            CommandView::ListMarket(ListingView { market, base, quote, tick_size, step_size }) => {
+                write!(f, "market {market} lists {base} for {quote}, tick {tick_size}")?;
+                write!(f, ", step {step_size}")
+            }
+            CommandView::SetPriceTerms(terms) => terms.fmt(f),
+            CommandView::SetLotTerms(terms) => terms.fmt(f),
+            CommandView::SetBookState { state } => write!(f, "the book is to be {state}"),
         }
     }
 }
@@ -98,6 +123,62 @@ impl fmt::Display for PlaceView {
     }
 }
 
+impl fmt::Display for AmendView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "account {} amends ", self.account)?;
+        match (&self.order_id, self.client_id) {
+            (Some(order), _) => write!(f, "order {order} to")?,
+            (None, Some(client)) => write!(f, "its order \"{client}\" to")?,
+            (None, None) => (),
+        }
+        if let Some(lots) = self.lots {
+            write!(f, " {}", Decimal(&self.quantity, lots, "lots"))?;
+        }
+        let at = |ticks| write!(f, " at {}", Decimal(&self.price, ticks, "ticks"));
+        self.ticks.map_or(Ok(()), at)
+    }
+}
+
+impl fmt::Display for TriggerView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "when at {}", Decimal(&self.trigger_price, self.trigger_ticks, "ticks"))
+    }
+}
+
+impl fmt::Display for WaitingView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WaitingView { order_id, place, trigger, .. } = self;
+        write!(f, "order {order_id}, {place} {trigger}")
+    }
+}
+
+impl fmt::Display for PriceTermsView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let min = Decimal(&self.min_price, self.min_ticks, "ticks");
+        let max = Decimal(&self.max_price, self.max_ticks, "ticks");
+        write!(f, "prices are to be {min} to {max}")?;
+        let factors = [
+            ("band from", self.band_min),
+            ("band to", self.band_max),
+            ("impact from", self.impact_min),
+            ("impact to", self.impact_max),
+        ];
+        factors.into_iter().try_for_each(|(name, factor)| match factor {
+            Some(millionths) => write!(f, ", {name} {millionths} millionths"),
+            None => Ok(()),
+        })
+    }
+}
+
+impl fmt::Display for LotTermsView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let min = Decimal(&self.min_quantity, self.min_lots, "lots");
+        let max = Decimal(&self.max_quantity, self.max_lots, "lots");
+        write!(f, "quantities are to be {min} to {max}, fees of makers {}", self.maker_fee)?;
+        write!(f, " and takers {} millionths", self.taker_fee)
+    }
+}
+
 impl fmt::Display for OutcomeView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,13 +190,25 @@ impl fmt::Display for OutcomeView {
             OutcomeView::Expired { order_id, reason, .. } => {
                 write!(f, "order {order_id} expires: {reason}")
             }
+            OutcomeView::Waits { order_id, direction } => {
+                write!(f, "order {order_id} waits for a {direction}")
+            }
+            OutcomeView::TriggerFailed { order_id, reason } => {
+                write!(f, "order {order_id} fails: {reason}")
+            }
             OutcomeView::Cancelled => f.write_str("cancelled"),
             OutcomeView::AccountCreated { account } => write!(f, "account {account} created"),
             OutcomeView::Transferred => f.write_str("transferred"),
             OutcomeView::Repeated { first } => write!(f, "was carried out by frame {first}"),
             OutcomeView::Refused { reason } => write!(f, "refused: {reason}"),
             OutcomeView::Recognised { first } => write!(f, "came before, in frame {first}"),
-            OutcomeView::BookStateSet => f.write_str("set"),
+            OutcomeView::BookStateSet | OutcomeView::TermsSet => f.write_str("set"),
+            OutcomeView::CancelAfterSet { deadline: Some(deadline) } => {
+                write!(f, "cancels at {}", Time(*deadline))
+            }
+            OutcomeView::CancelAfterSet { deadline: None } => f.write_str("switched off"),
+            OutcomeView::CancelAfterExpired => f.write_str("orders are to be cancelled"),
+            OutcomeView::MarketListed => f.write_str("listed"),
         }
     }
 }
@@ -144,6 +237,10 @@ impl fmt::Display for EventView {
             EventView::Closed { order_id, account, quantity_left, lots_left, reason, .. } => {
                 let left = Decimal(quantity_left, *lots_left, "lots");
                 write!(f, "order {order_id} of account {account} leaves with {left}: {reason}")
+            }
+            EventView::Withdrawn { waiting: WaitingView { order_id, place, .. }, reason } => {
+                let account = place.account;
+                write!(f, "order {order_id} of account {account} waits no more: {reason}")
             }
         }
     }

@@ -147,7 +147,7 @@ impl Exchange {
         let target = Target::Client(ClientId(9));
         let cancel = Action::Cancel { market: MARKET, account: account(2), target };
         self.block(&[limit(2, Side::Bid, 1_000_000, 1_000_000), cancel]);
-        self.block(&[Action::CancelAll { market: MARKET, account: account(1) }]);
+        self.block(&[Action::cancel_all(MARKET, account(1))]);
         let (account, asset, units) = (account(2), QUOTE, Units(500));
         let id = TransferId(77);
         let withdraw = Action::Withdraw(Transfer { account, asset, units, id });
@@ -240,7 +240,7 @@ fn starts_in_between_change_nothing() {
         exchange.block(&[ask, ask, ask, limit(2, Side::Bid, 101, 5 + round)]);
         exchange.restart(&catalog);
         exchange.block(&[limit(2, Side::Bid, 103, 6), limit(2, Side::Bid, 90, 1)]);
-        exchange.block(&[Action::CancelAll { market: MARKET, account: account(1) }]);
+        exchange.block(&[Action::cancel_all(MARKET, account(1))]);
     }
     let (verdict, found) = exchange.verify();
     assert_eq!(verdict, Verdict::Right, "{found}");

@@ -17,6 +17,7 @@ pub struct TestExchange {
     pub catalog: Catalog,
     shard: Shard,
     steps: u64,
+    fired: u64,
     pub time_us: u64,
 }
 
@@ -37,7 +38,7 @@ impl TestExchange {
             shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
         }
         shard.own_accounts(catalog.assets(), replica.accounts_state());
-        let mut exchange = TestExchange { catalog, shard, steps: 0, time_us: 60_000_000 };
+        let mut exchange = TestExchange { catalog, shard, steps: 0, fired: 0, time_us: 60_000_000 };
         let mut actions = Vec::new();
         for account in [account(1), account(2)] {
             actions.push(Action::CreateAccount);
@@ -53,7 +54,7 @@ impl TestExchange {
 
     /// Carries out commands at [`TestExchange::time_us`].
     pub fn block(&mut self, actions: &[Action]) -> DurableBlock {
-        let first = Sequence(self.steps + 1);
+        let first = Sequence(self.last().0 + 1);
         let mut frames = Vec::new();
         for action in actions {
             self.steps += 1;
@@ -62,13 +63,17 @@ impl TestExchange {
             let cursor = StreamCursor { milliseconds: self.steps, counter: 0 };
             let records = self.shard.apply(&Input { cursor, command });
             frames.extend_from_slice(records.as_flattened());
+            while let Some(records) = self.shard.fire_next() {
+                self.fired += 1;
+                frames.extend_from_slice(records.as_flattened());
+            }
         }
-        DurableBlock { first, last: Sequence(self.steps), frames, link: Link::default() }
+        DurableBlock { first, last: self.last(), frames, link: Link::default() }
     }
 
     /// The last frame.
     pub fn last(&self) -> Sequence {
-        Sequence(self.steps)
+        Sequence(self.steps + self.fired)
     }
 
     /// The order given out by the last frame of a block.

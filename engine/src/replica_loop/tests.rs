@@ -148,6 +148,7 @@ fn every_question_has_its_answer() {
     let AnswerBody::Order(Some(open)) = running.answer_to(order(1, Target::Order(ask))) else {
         panic!("the order rests")
     };
+    let open = open.resting().unwrap();
     assert_eq!((open.order, open.side, open.lots_left), (ask, Side::Ask, Lots(4)));
     let foreign = OrderId::from_parts(MarketId(2), ask.slot(), ask.generation()).unwrap();
     for absent in [
@@ -161,7 +162,7 @@ fn every_question_has_its_answer() {
     let AnswerBody::OpenOrders(orders) = running.answer_to(open_orders(1, None)) else {
         panic!("open orders were asked for")
     };
-    let prices: Vec<_> = orders.iter().map(|open| open.price.ticks()).collect();
+    let prices: Vec<_> = orders.iter().map(|open| open.resting().unwrap().price.ticks()).collect();
     assert_eq!(prices, [50, 49, 60]);
     let none = AnswerBody::OpenOrders(Vec::new());
     assert_eq!(running.answer_to(open_orders(2, Some(MARKET))), none);

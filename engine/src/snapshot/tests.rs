@@ -85,7 +85,7 @@ impl World {
         for number in 0..count {
             let ticks = 50 + self.exchange.last().0 % 7;
             let (bid, ask) = (limit(1, Side::Bid, ticks, 3 + number % 2), 53 + number % 4);
-            let takes_back = Action::CancelAll { market: bid_market(&bid), account: account(2) };
+            let takes_back = Action::cancel_all(bid_market(&bid), account(2));
             self.block(&[bid, limit(2, Side::Ask, ask, 2), takes_back]);
         }
     }

@@ -281,7 +281,7 @@ fn an_order_is_admitted_just_when_it_is_as_described() {
         let order = orders_changed(&members);
         let text = order.to_string();
         let parameters = Parameters::from_body(text.as_bytes()).unwrap();
-        let outcome = admission::place(&parameters, &catalog, account);
+        let outcome = admission::new_order(&parameters, &catalog, account);
         let complaints = complaints("PlaceOrder", &order);
         assert_eq!(outcome.is_ok(), complaints.is_empty(), "{order}: {outcome:?} {complaints:?}");
         admitted += usize::from(outcome.is_ok());

@@ -113,6 +113,7 @@ async fn account(
     let (account, _) =
         app.signed_query(&caller, Instruction::AccountQuery, query.as_deref()).await?;
     let orders = app.queries.open_orders(account, None).await?;
+    let trigger_orders = orders.iter().filter(|order| order.resting().is_none()).count();
     json(&AccountJson {
         auto_borrow_settlements: false,
         auto_lend: false,
@@ -122,12 +123,12 @@ async fn account(
         futures_maker_fee: "0",
         futures_taker_fee: "0",
         leverage_limit: "1",
-        limit_orders: orders.len(),
+        limit_orders: orders.len() - trigger_orders,
         liquidating: false,
         position_limit: "0",
         spot_maker_fee: highest_fee(&app.catalog, |market| market.maker_fee),
         spot_taker_fee: highest_fee(&app.catalog, |market| market.taker_fee),
-        trigger_orders: 0,
+        trigger_orders,
     })
 }
 

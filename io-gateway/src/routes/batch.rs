@@ -5,13 +5,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use protocol::{AccountId, Action, Place};
+use protocol::{AccountId, Action};
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{json, orders};
-use crate::admission;
+use crate::admission::{self, NewOrder};
 use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
@@ -30,10 +30,10 @@ pub fn routes() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::new().routes(routes!(place))
 }
 
-type Admitted = Result<Place, ApiError>;
+type Admitted = Result<NewOrder, ApiError>;
 
 /// What becomes of one element: its order if it was admitted, and the decision on it.
-type Element = Result<(Place, Decision), ApiError>;
+type Element = Result<(NewOrder, Decision), ApiError>;
 
 /// Places 1 to 20 orders, each standing alone.
 ///
@@ -61,7 +61,7 @@ async fn place(
 }
 
 fn admit(row: &Parameters<'_>, app: &SharedApp, account: AccountId) -> Admitted {
-    admission::place(row, &app.catalog, account).map(|(order, _)| order)
+    admission::new_order(row, &app.catalog, account)
 }
 
 async fn execute(submissions: &Submissions, admitted: Vec<Admitted>) -> Vec<Element> {
@@ -71,7 +71,7 @@ async fn execute(submissions: &Submissions, admitted: Vec<Admitted>) -> Vec<Elem
         rest = after;
         // After a reply that did not come, what follows would not be in order.
         let lost = elements.iter().any(is_lost);
-        let orders: Vec<Place> =
+        let orders: Vec<NewOrder> =
             run.iter().filter_map(|order| order.as_ref().ok()).copied().collect();
         let sent = match orders.first() {
             _ if lost => {
@@ -79,8 +79,8 @@ async fn execute(submissions: &Submissions, admitted: Vec<Admitted>) -> Vec<Elem
             }
             None => Ok(Vec::new()),
             Some(first) => {
-                let actions: Vec<Action> = orders.iter().copied().map(Action::Place).collect();
-                submissions.submit_run(first.market, &actions).await
+                let actions: Vec<Action> = orders.iter().map(NewOrder::action).collect();
+                submissions.submit_run(first.place.market, &actions).await
             }
         };
         let mut decisions = match sent {
@@ -111,7 +111,7 @@ fn split_run(orders: &[Admitted]) -> Option<(&[Admitted], &[Admitted])> {
     if orders.is_empty() {
         return None;
     }
-    let market = |order: &Admitted| order.as_ref().ok().map(|order| order.market);
+    let market = |order: &Admitted| order.as_ref().ok().map(|order| order.place.market);
     let first = orders.iter().find_map(market);
     let end = orders.iter().position(|order| market(order).is_some_and(|it| Some(it) != first));
     Some(orders.split_at(end.unwrap_or(orders.len())))
@@ -145,10 +145,10 @@ fn answer<'a>(app: &'a SharedApp, element: &Element) -> Answer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{Lots, MarketId, OrderKind, SelfTradePrevention, Side, TimeInForce};
+    use protocol::{Lots, MarketId, OrderKind, Place, SelfTradePrevention, Side, TimeInForce};
 
     fn order(market: u16) -> Admitted {
-        Ok(Place {
+        let place = Place {
             market: MarketId(market),
             account: AccountId::new(1).unwrap(),
             side: Side::Bid,
@@ -157,7 +157,8 @@ mod tests {
             self_trade_prevention: SelfTradePrevention::RejectTaker,
             client_id: None,
             valid_until_us: 0,
-        })
+        };
+        Ok(NewOrder { place, trigger: None })
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub const fn book_state_name(state: BookState) -> &'static str {
     match state {
         BookState::Open => "Open",
         BookState::CancelOnly => "CancelOnly",
+        BookState::Closed => "Closed",
+        BookState::LimitOnly => "LimitOnly",
+        BookState::PostOnly => "PostOnly",
     }
 }
 

@@ -2,12 +2,14 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use protocol::{AccountId, Action, Closed, ClosedReason, MarketId, Place};
+use protocol::{
+    AccountId, Action, CancelAll, CancelKinds, ClosedReason, MarketId, MarketSpec, OrderId,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{json, json_text, markets};
-use crate::admission;
+use crate::admission::{self, NewOrder};
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
@@ -21,14 +23,8 @@ use crate::parameters::Parameters;
 use crate::replies::Decision;
 
 /// What a cancel of all orders may be limited to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Resting,
-    Conditional,
-}
-
-pub const KINDS: [(&str, Kind); 2] =
-    [("RestingLimitOrder", Kind::Resting), ("ConditionalOrder", Kind::Conditional)];
+pub const KINDS: [(&str, CancelKinds); 2] =
+    [("RestingLimitOrder", CancelKinds::Resting), ("ConditionalOrder", CancelKinds::Waiting)];
 
 pub fn routes() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::new()
@@ -52,18 +48,18 @@ async fn place(
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
     let account = app.signed(&caller, Instruction::OrderExecute, &parameters).await?;
-    let (order, _) = admission::place(&parameters[0], &app.catalog, account)?;
-    let decision = submit(&app, order.market, Action::Place(order)).await?;
+    let order = admission::new_order(&parameters[0], &app.catalog, account)?;
+    let decision = submit(&app, order.place.market, order.action()).await?;
     json(&placed(&app, &order, &decision)?)
 }
 
 /// The order as it now is, and its trades of this step.
 pub(super) fn placed<'a>(
     app: &'a App,
-    order: &Place,
+    order: &NewOrder,
     decision: &Decision,
 ) -> Result<OrderJson<'a>, ApiError> {
-    let market = app.catalog.market(order.market).ok_or_else(ApiError::unknown_market)?;
+    let market = app.catalog.market(order.place.market).ok_or_else(ApiError::unknown_market)?;
     let state = OrderState::placed(decision, order, market)?;
     let mut answer = state.json(market, &app.catalog)?;
     answer.fills = Some(fills(&decision.trades, market, &app.catalog)?);
@@ -90,8 +86,8 @@ async fn look(
     let market = admission::market(&parameters, &app.catalog)?;
     let target = admission::target(&parameters, market)?;
     let open = app.queries.order(account, market.id, target).await?;
-    let open = open.filter(|open| open.account == account).ok_or_else(ApiError::not_found)?;
-    json(&OrderState::open(&open).json(market, &app.catalog)?)
+    let open = open.filter(|open| open.account() == account).ok_or_else(ApiError::not_found)?;
+    json(&OrderState::standing(&open).json(market, &app.catalog)?)
 }
 
 /// Cancels one open order.
@@ -115,8 +111,8 @@ async fn cancel(
     let target = admission::target(&parameters[0], market)?;
     let action = Action::Cancel { market: market.id, account, target };
     let decision = submit(&app, market.id, action).await?;
-    let closed = cancelled(&decision, account).next().ok_or_else(ApiError::not_found)?;
-    json(&OrderState::cancelled(closed).json(market, &app.catalog)?)
+    let (_, order) = cancelled(&decision, account).next().ok_or_else(ApiError::not_found)?;
+    json(&order.json(market, &app.catalog)?)
 }
 
 /// Open orders, oldest first.
@@ -152,10 +148,11 @@ pub(super) async fn open_orders_json(
     let orders = app.queries.open_orders(account, market).await?;
     let mut rows = Vec::with_capacity(orders.len());
     for open in &orders {
-        let market = app.catalog.market(open.market).ok_or_else(|| {
-            ApiError::bug(format_args!("open order {} is of market {}", open.order, open.market))
+        let (order, market) = (open.order(), open.market());
+        let market = app.catalog.market(market).ok_or_else(|| {
+            ApiError::bug(format_args!("open order {order} is of market {market}"))
         })?;
-        rows.push(OrderState::open(open).json(market, &app.catalog)?);
+        rows.push(OrderState::standing(open).json(market, &app.catalog)?);
     }
     Ok(rows)
 }
@@ -175,25 +172,47 @@ async fn cancel_all(
     let parameters = [Parameters::from_body(&body)?];
     let account = app.signed(&caller, Instruction::OrderCancelAll, &parameters).await?;
     let market = admission::market(&parameters[0], &app.catalog)?;
-    // No order here is conditional, so there is none of that kind to cancel.
-    if parameters[0].choice("orderType", &KINDS)? == Some(Kind::Conditional) {
-        return Ok(json_text("[]".to_owned()));
-    }
-    let action = Action::CancelAll { market: market.id, account };
-    let decision = submit(&app, market.id, action).await?;
-    let rows = cancelled(&decision, account)
-        .map(|closed| OrderState::cancelled(closed).json(market, &app.catalog));
-    json(&rows.collect::<Result<Vec<_>, _>>()?)
+    let kinds = parameters[0].choice("orderType", &KINDS)?.unwrap_or(CancelKinds::All);
+    let all = CancelAll { market: market.id, account, kinds, created_until_us: 0 };
+    let decision = submit(&app, market.id, Action::CancelAll(all)).await?;
+    json(&cancelled_json(&app, &decision, account, market)?)
 }
 
-async fn submit(app: &App, market: MarketId, action: Action) -> Result<Decision, ApiError> {
+/// The cancelled orders, the oldest first.
+fn cancelled_json<'a>(
+    app: &'a App,
+    decision: &Decision,
+    account: AccountId,
+    market: &'a MarketSpec,
+) -> Result<Vec<OrderJson<'a>>, ApiError> {
+    let mut orders: Vec<_> = cancelled(decision, account).collect();
+    orders.sort_by_key(|((created_us, order), _)| (*created_us, *order));
+    orders.iter().map(|(_, order)| order.json(market, &app.catalog)).collect()
+}
+
+pub(super) async fn submit(
+    app: &App,
+    market: MarketId,
+    action: Action,
+) -> Result<Decision, ApiError> {
     let submissions = app.submissions.clone();
     app.detached(async move { submissions.submit(market, action).await }).await
 }
 
-fn cancelled(decision: &Decision, account: AccountId) -> impl Iterator<Item = &Closed> {
-    let by_request = move |closed: &&Closed| {
+/// Those that rested and those that waited, each with what tells its age.
+fn cancelled(
+    decision: &Decision,
+    account: AccountId,
+) -> impl Iterator<Item = ((u64, OrderId), OrderState)> {
+    let closed = decision.closed.iter().filter(move |closed| {
         closed.reason == ClosedReason::ByRequest && closed.account == account
-    };
-    decision.closed.iter().filter(by_request)
+    });
+    let withdrawn = decision.withdrawn.iter().filter(move |withdrawn| {
+        let is_own = withdrawn.waiting.place.account == account;
+        withdrawn.reason == ClosedReason::ByRequest && is_own
+    });
+    let closed = closed.map(|it| ((it.created_us, it.order), OrderState::cancelled(it)));
+    let withdrawn = withdrawn
+        .map(|it| ((it.waiting.created_us, it.waiting.order), OrderState::withdrawn(&it.waiting)));
+    closed.chain(withdrawn)
 }

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Heartbeat, Query, Ticker};
 use protocol::{
-    AccountId, Action, AssetId, BookState, Closed, ClosedReason, Command, Conservation, Event,
-    FinishedOrder, FrameHeader, FrameWriter, Lots, MarketId, OpenOrder, OrderId, OrderKind, Origin,
-    Outcome, Place, Price, RECORD_BYTES, Refusal, SelfTradePrevention, Sequence, Side, StateDigest,
-    StreamCursor, Target, TimeInForce, Trade, TradeId, TransferId, Units, keys,
+    AccountId, Action, Amend, AssetId, BookState, CancelAll, CancelKinds, Closed, ClosedReason,
+    Command, Conservation, Event, FinishedOrder, FrameHeader, FrameWriter, Lots, MarketId,
+    OpenOrder, OrderId, OrderKind, Origin, Outcome, Place, Price, RECORD_BYTES, Refusal,
+    SelfTradePrevention, Sequence, Side, Standing, StateDigest, StreamCursor, Target, TimeInForce,
+    Trade, TradeId, TransferId, TriggerDirection, TriggerPlace, Units, WaitingOrder, Withdrawn,
+    keys,
 };
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
@@ -57,6 +59,8 @@ pub struct State {
     pub finished: Vec<FinishedOrder>,
     /// In ticks.
     pub best_ask: Option<u64>,
+    /// The order that waits for its trigger, if one does.
+    waiting: Option<WaitingOrder>,
     book_states: HashMap<MarketId, BookState>,
     frames: HashMap<Origin, (u64, Vec<u8>)>,
     transfers: Vec<(TransferId, Command, Sequence)>,
@@ -94,6 +98,7 @@ pub async fn run(redis: &Server, markets: &[&str]) -> FakeEngine {
         decided: 0,
         finished: Vec::new(),
         best_ask: None,
+        waiting: None,
         book_states: HashMap::from([
             (MarketId(1), BookState::Open),
             (MarketId(2), BookState::Open),
@@ -193,8 +198,40 @@ impl State {
                 Some((Outcome::Refused(Refusal::CancelOnly), Vec::new()))
             }
             Action::Place(place) => placed(&place),
-            Action::Cancel { market, account, .. } | Action::CancelAll { market, account } => {
-                Some((Outcome::Cancelled, vec![Event::Closed(closed(market, account))]))
+            Action::PlaceTrigger(TriggerPlace { place, trigger }) => {
+                let (order, direction) = (waiting_id(place.market), TriggerDirection::Rise);
+                let created_us = CREATED_US;
+                let place = Place { valid_until_us: 0, ..place };
+                self.waiting = Some(WaitingOrder { order, place, trigger, direction, created_us });
+                Some((Outcome::Waits { order, direction }, Vec::new()))
+            }
+            Action::Cancel { market, target: Target::Order(order), .. }
+                if order == waiting_id(market) =>
+            {
+                let events = self.withdraw();
+                let is_gone = events.is_empty();
+                let gone = Outcome::Refused(Refusal::OrderNotFound);
+                Some((if is_gone { gone } else { Outcome::Cancelled }, events))
+            }
+            Action::Cancel { market, account, .. } => {
+                let reason = ClosedReason::ByRequest;
+                Some((Outcome::Cancelled, vec![Event::Closed(closed(market, account, reason))]))
+            }
+            Action::CancelAll(CancelAll { market, account, kinds, .. }) => {
+                let mut events = Vec::new();
+                if kinds != CancelKinds::Waiting {
+                    events.push(Event::Closed(closed(market, account, ClosedReason::ByRequest)));
+                }
+                if kinds != CancelKinds::Resting {
+                    events.extend(self.withdraw());
+                }
+                Some((Outcome::Cancelled, events))
+            }
+            Action::Amend(amend) => Some(amended(&amend)),
+            Action::SetCancelAfter { timeout_ms, .. } => {
+                let after_us = u64::from(timeout_ms) * 1000;
+                let deadline_us = if after_us == 0 { 0 } else { CREATED_US + after_us };
+                Some((Outcome::CancelAfterSet { deadline_us }, Vec::new()))
             }
             Action::CreateAccount => {
                 let account = AccountId::new(self.accounts_next).unwrap();
@@ -220,7 +257,19 @@ impl State {
                 self.book_states.insert(market, state);
                 Some((Outcome::BookStateSet, Vec::new()))
             }
+            Action::ListMarket(_) => Some((Outcome::MarketListed, Vec::new())),
+            Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
+                Some((Outcome::TermsSet, Vec::new()))
+            }
+            Action::Fire(_) | Action::ExpireCancelAfter { .. } => None,
         }
+    }
+
+    /// The order that waits does so no more.
+    fn withdraw(&mut self) -> Vec<Event> {
+        let reason = ClosedReason::ByRequest;
+        let waiting = self.waiting.take();
+        waiting.map(|waiting| Event::Withdrawn(Withdrawn { waiting, reason })).into_iter().collect()
     }
 
     pub fn set_book_state(&mut self, market: u16, state: BookState) {
@@ -252,6 +301,22 @@ pub fn order_id(market: MarketId) -> OrderId {
     OrderId::from_parts(market, 3, 1).unwrap()
 }
 
+pub fn waiting_id(market: MarketId) -> OrderId {
+    OrderId::from_parts(market, 4, 1).unwrap()
+}
+
+/// The open order as it is to be; nothing of it trades.
+fn amended(amend: &Amend) -> (Outcome, Vec<Event>) {
+    let before = closed(amend.market, amend.account, ClosedReason::Amended);
+    let executed = before.lots.0 - before.lots_left.0;
+    let lots = amend.lots.unwrap_or(before.lots);
+    if lots.0 <= executed {
+        return (Outcome::Refused(Refusal::AlreadyExecuted), Vec::new());
+    }
+    let (order, lots_left) = (before.order, Lots(lots.0 - executed));
+    (Outcome::Rested { order, lots_left }, vec![Event::Closed(before)])
+}
+
 fn placed(place: &Place) -> Option<(Outcome, Vec<Event>)> {
     let order = order_id(place.market);
     let (OrderKind::Limit { lots, .. } | OrderKind::MarketByLots { lots }) = place.kind else {
@@ -281,7 +346,7 @@ fn placed(place: &Place) -> Option<(Outcome, Vec<Event>)> {
     }
 }
 
-fn closed(market: MarketId, account: AccountId) -> Closed {
+fn closed(market: MarketId, account: AccountId, reason: ClosedReason) -> Closed {
     let open = open(market, account);
     Closed {
         order: open.order,
@@ -291,7 +356,7 @@ fn closed(market: MarketId, account: AccountId) -> Closed {
         time_in_force: open.time_in_force,
         self_trade_prevention: open.self_trade_prevention,
         post_only: open.post_only,
-        reason: ClosedReason::ByRequest,
+        reason,
         price: open.price,
         lots: open.lots,
         lots_left: open.lots_left,
@@ -342,10 +407,20 @@ fn body(query: &Query, state: &State) -> Option<AnswerBody> {
         }]),
         Ask::Order { account, market, target } => {
             let open = open(market, account);
-            let is_meant = !matches!(target, Target::Order(order) if order != open.order);
-            AnswerBody::Order(Some(open).filter(|_| is_meant))
+            let resting = Standing::Rests(open, None);
+            let waiting = state.waiting.map(Standing::Waits);
+            AnswerBody::Order([Some(resting), waiting].into_iter().flatten().find(
+                |it| match target {
+                    Target::Order(order) => it.order() == order,
+                    Target::Client(_) => true,
+                },
+            ))
         }
-        Ask::OpenOrders { account, .. } => AnswerBody::OpenOrders(vec![open(MarketId(1), account)]),
+        Ask::OpenOrders { account, .. } => {
+            let resting = Standing::Rests(open(MarketId(1), account), None);
+            let waiting = state.waiting.map(Standing::Waits);
+            AnswerBody::OpenOrders([Some(resting), waiting].into_iter().flatten().collect())
+        }
         Ask::Depth { .. } => AnswerBody::Depth(Depth {
             bids: vec![(Price::from_ticks(1999).unwrap(), Lots(5))],
             asks: state

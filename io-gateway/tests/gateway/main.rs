@@ -6,6 +6,7 @@ mod account_keys;
 mod administration;
 mod browser_accounts;
 mod capital;
+mod changing;
 mod database;
 mod deposits;
 mod fake_engine;

@@ -38,6 +38,8 @@ fn live(slot: u32, ended: u64, reason: Option<ClosedReason>) -> FinishedOrder {
         executed: Lots(100),
         executed_quote: Units(20_500_000),
         reason,
+        refusal: None,
+        triggered: None,
         created_us: START_US + 123_456,
         ended: Sequence(ended),
         ended_us: START_US + ended * 1_000_000,
@@ -183,4 +185,87 @@ async fn without_the_database_there_is_no_history_but_of_an_order_that_is_still_
     assert_eq!(stand.ids(&format!("orderId={}", order(9))).await, ids(&[9]));
     let (status, _) = stand.order_history(&format!("orderId={}", order(10))).await;
     assert_eq!(status, 503);
+}
+
+/// An order that fired and was filled later, one that failed when it fired, and one that waits
+/// still; and one that was amended after it had traded.
+async fn store_triggers(postgres: &MigratedPostgres) {
+    let id = |slot| order(slot).get();
+    let columns = "account_id, sub, ts, sequence, order_id, market_id, kind, side, is_placement, \
+        reason, order_type, time_in_force, self_trade_prevention, post_only, client_id, \
+        price_ticks, lots, lots_left, executed_lots, executed_quote_units, created_at, \
+        trigger_price_ticks, trigger_by, triggered_at, refusal";
+    let (limit, filled) =
+        ("0, 0, 0, false, NULL, 2100, 3", "0, NULL, NULL, NULL, NULL, 2100, NULL");
+    let at = |second: u32| format!("'2026-01-01T00:00:{second:02}Z'");
+    let row = |second: u32, slot, kind, placed: bool, terms: &str, rest: String| {
+        let at = at(second);
+        format!("7, 0, {at}, {second}, {}, 1, {kind}, 1, {placed}, NULL, {terms}, {rest}", id(slot))
+    };
+    let none = "NULL, NULL, NULL, NULL";
+    for row in [
+        row(1, 1, 5, true, limit, format!("3, 0, 0, {}, 2000, 1, NULL, NULL", at(1))),
+        row(2, 2, 5, true, limit, format!("3, 0, 0, {}, 2001, 2, NULL, NULL", at(2))),
+        row(3, 3, 5, true, limit, format!("3, 0, 0, {}, 2002, 0, NULL, NULL", at(3))),
+        row(4, 4, 1, true, limit, format!("3, 0, 0, {}, {none}", at(4))),
+        row(5, 1, 1, true, limit, format!("3, 0, 0, {}, 2000, 1, {}, NULL", at(1), at(5))),
+        row(6, 2, 6, true, limit, format!("3, 0, 0, {}, 2001, 2, {}, 1", at(2), at(6))),
+        row(8, 1, 2, false, filled, format!("0, NULL, NULL, NULL, {none}")),
+        // One of three had traded when it was made five.
+        row(
+            9,
+            4,
+            1,
+            true,
+            &limit.replace("2100, 3", "2200, 5"),
+            format!("4, 1, 2100, {}, {none}", at(4)),
+        ),
+        row(11, 4, 2, false, filled, format!("0, NULL, NULL, NULL, {none}")),
+    ] {
+        let insert = format!("INSERT INTO order_events ({columns}) VALUES ({row})");
+        postgres.execute(&insert).await;
+    }
+    let fills = "account_id, sub, ts, sequence, market_id, side, is_maker, fee_asset_id, trade_id, \
+        order_id, price_ticks, lots, quote_units, fee_units";
+    for (second, slot, lots, quote) in [(7, 4, 1, 2100), (8, 1, 3, 6300), (11, 4, 4, 8800)] {
+        let at = at(second);
+        let id = id(slot);
+        postgres
+            .execute(&format!(
+                "INSERT INTO fills ({fills}) VALUES (7, 1, {at}, {second}, 1, 1, true, 1, {second}, \
+                 {id}, 2100, {lots}, {quote}, 0)"
+            ))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn history_tells_of_triggers_and_an_amended_order_is_one() {
+    let redis = Server::redis("gateway").unwrap();
+    let postgres = MigratedPostgres::start().await;
+    store_triggers(&postgres).await;
+    let _engine = fake_engine::run(&redis, &["SOL_USDC"]).await;
+    let stand = Stand::start_with(&redis.url, postgres.url()).await;
+    stand.eventually(Health::is_whole).await;
+    assert_eq!(stand.ids("").await, ids(&[4, 1, 2]), "one waits still");
+    let (_, rows) = stand.order_history("").await;
+    let (amended, fired, failed) = (&rows[0], &rows[1], &rows[2]);
+    assert_eq!((&fired["status"], &fired["triggerPrice"]), (&json!("Filled"), &json!("20.00")));
+    assert_eq!(
+        (&fired["triggerBy"], &fired["triggerQuantity"]),
+        (&json!("LastPrice"), &json!("0.03"))
+    );
+    assert_eq!(fired["executedQuoteQuantity"], "0.0063");
+    assert_eq!(fired["createdAt"], "2026-01-01T00:00:01.000");
+    assert_eq!(
+        (&failed["status"], &failed["expiryReason"]),
+        (&json!("TriggerFailed"), &json!("InsufficientFunds"))
+    );
+    assert_eq!(
+        (&failed["triggerPrice"], &failed["executedQuantity"]),
+        (&json!("20.01"), &json!("0.00"))
+    );
+    assert_eq!((&amended["status"], &amended["quantity"]), (&json!("Filled"), &json!("0.05")));
+    assert_eq!(amended["executedQuoteQuantity"], "0.0109", "before it was amended as well");
+    assert_eq!(amended["triggerPrice"], Value::Null);
 }

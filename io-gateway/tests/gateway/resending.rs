@@ -215,7 +215,7 @@ async fn a_decision_on_somebody_else_s_command_is_not_taken_for_ours() {
     let foreign = Command {
         origin: Origin { gateway, epoch, sequence: sequence + 1 },
         time_us: 0,
-        action: Action::CancelAll { market, account },
+        action: Action::cancel_all(market, account),
     };
     let mut connection = fake_engine::connect(&redis).await;
     let mut add = redis::cmd("XADD");

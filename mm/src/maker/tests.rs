@@ -6,7 +6,7 @@ use protocol::fixture::catalog;
 use protocol::query::Balance;
 use protocol::{
     AssetId, Closed, ClosedReason, Command, Event, FrameHeader, FrameWriter, Lots, OpenOrder,
-    OrderId, Origin, Price, Side, StateDigest, StreamCursor, Trade, TradeId, Units,
+    OrderId, Origin, Price, Side, Standing, StateDigest, StreamCursor, Trade, TradeId, Units,
 };
 
 const MARKET: MarketId = MarketId(1);
@@ -132,8 +132,9 @@ impl World {
     }
 
     fn list(&mut self, orders: &[(OrderId, Place)]) {
-        let listed = orders.iter().map(|(order, place)| open_order(*order, place)).collect();
-        let body = AnswerBody::OpenOrders(listed);
+        let listed =
+            orders.iter().map(|(order, place)| Standing::Rests(open_order(*order, place), None));
+        let body = AnswerBody::OpenOrders(listed.collect());
         self.answer(1, |ask| matches!(ask, Ask::OpenOrders { .. }), body);
     }
 }
@@ -200,7 +201,7 @@ fn nothing_is_placed_before_leftovers_are_cancelled_and_funds_known() {
     assert!(world.act().is_empty(), "no epoch is taken yet");
     world.take_epoch(0);
     let clearing = world.act();
-    let all = |command: &Command| matches!(command.action, Action::CancelAll { .. });
+    let all = |command: &Command| matches!(command.action, Action::CancelAll(_));
     assert!(clearing.len() == 2 && clearing.iter().all(all));
     assert!(world.act().is_empty(), "still waiting for the replies");
     world.now_us += 2_000_000;
@@ -402,7 +403,7 @@ fn an_answer_older_than_a_reply_does_not_undo_it() {
     let commands = world.act();
     world.engine(&commands);
     let (closed_since, place) = world.resting[0];
-    let cancel = Action::CancelAll { market: MARKET, account: account(1) };
+    let cancel = Action::cancel_all(MARKET, account(1));
     let origin = Origin { gateway: protocol::GatewayId(900), epoch: 4, sequence: 10 };
     let command = Command { origin, time_us: 0, action: cancel };
     let event = Event::Closed(closed(closed_since, &place));
@@ -441,7 +442,7 @@ fn draining_cancels_everything_and_places_nothing_more() {
     world.engine(&commands);
     world.maker.drain();
     let commands = world.act();
-    let all = |command: &Command| matches!(command.action, Action::CancelAll { .. });
+    let all = |command: &Command| matches!(command.action, Action::CancelAll(_));
     assert!(commands.len() == 2 && commands.iter().all(all));
     world.reply(&commands[0], Outcome::Cancelled, &[]);
     assert!(!world.maker.is_done());

@@ -52,7 +52,7 @@ impl Workload {
         match self.rng.below(100) {
             0..12 => self.transfer(),
             12..24 => self.cancel(market),
-            24..27 => Action::CancelAll { market, account: self.account() },
+            24..27 => Action::cancel_all(market, self.account()),
             27 => Action::CreateAccount,
             28 => {
                 let state =

@@ -1,14 +1,63 @@
-//! Hot path. The resting orders of one market: 32 bytes each in memory reserved at the start,
-//! linked by slot number. The slot with its generation is the order's id, so nothing is looked up.
+//! Hot path. The open orders of one market: 32 bytes each in memory reserved at the start, linked
+//! by slot number. The slot with its generation is the order's id, so nothing is looked up.
 
-use protocol::{AccountId, Lots, MarketId, OrderId, Side};
+use protocol::{AccountId, Lots, MarketId, OrderId, Side, TriggerDirection};
 
 /// No slot, level or node: ends a chain of links.
 pub(crate) const NIL: u32 = u32::MAX;
 
+/// Where an order stands in line: on a side of the book, or waiting for the last price to rise or
+/// to fall.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Line {
+    Bids = 0,
+    Asks = 1,
+    Rises = 2,
+    Falls = 3,
+}
+
+impl Line {
+    #[inline]
+    pub const fn of_side(side: Side) -> Line {
+        match side {
+            Side::Bid => Line::Bids,
+            Side::Ask => Line::Asks,
+        }
+    }
+
+    #[inline]
+    pub const fn of_direction(direction: TriggerDirection) -> Line {
+        match direction {
+            TriggerDirection::Rise => Line::Rises,
+            TriggerDirection::Fall => Line::Falls,
+        }
+    }
+
+    /// The side of the book; `None` for orders that wait.
+    #[inline]
+    pub const fn side(self) -> Option<Side> {
+        match self {
+            Line::Bids => Some(Side::Bid),
+            Line::Asks => Some(Side::Ask),
+            Line::Rises | Line::Falls => None,
+        }
+    }
+
+    /// Which way the last price has to go; `None` for orders that rest.
+    #[inline]
+    pub const fn direction(self) -> Option<TriggerDirection> {
+        match self {
+            Line::Rises => Some(TriggerDirection::Rise),
+            Line::Falls => Some(TriggerDirection::Fall),
+            Line::Bids | Line::Asks => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order {
-    /// Zero while the slot is free or its order does not rest.
+    /// Zero while the slot is free or its order stands in no line; of one that waits, one.
     pub lots_left: u64,
     pub account: u32,
     /// Generation of the order in the slot, or of the last one that was.
@@ -17,7 +66,7 @@ pub(crate) struct Order {
     pub next: u32,
     pub previous: u32,
     pub level: u32,
-    pub side: Side,
+    pub line: Line,
 }
 const _: () = assert!(size_of::<Order>() == 32);
 
@@ -37,7 +86,7 @@ const FREE: Order = Order {
     next: NIL,
     previous: NIL,
     level: NIL,
-    side: Side::Bid,
+    line: Line::Bids,
 };
 
 impl Slab {
@@ -137,14 +186,14 @@ impl Slab {
         &mut self.orders[slot as usize]
     }
 
-    /// Slot of a resting order; `None` when it does not rest here (any more).
+    /// Slot of an order that rests or waits; `None` when it does so no more.
     #[inline]
     pub fn find(&self, id: OrderId) -> Option<u32> {
         let order = self.orders.get(id.slot() as usize)?;
-        let rests = order.generation == id.generation()
+        let stands = order.generation == id.generation()
             && order.lots_left != 0
             && id.market() == self.market;
-        rests.then_some(id.slot())
+        stands.then_some(id.slot())
     }
 
     /// Id of the order in a slot in use.
@@ -172,10 +221,16 @@ pub struct Resting {
 impl Slab {
     #[inline]
     pub fn resting(&self, slot: u32) -> Resting {
-        let order = &self.orders[slot as usize];
-        let Some(account) = AccountId::new(order.account) else {
-            unreachable!("Invariant: a resting order has an account")
-        };
-        Resting { order: self.id(slot), account, lots_left: Lots(order.lots_left) }
+        let (order, account) = (self.id(slot), self.account(slot));
+        Resting { order, account, lots_left: Lots(self.orders[slot as usize].lots_left) }
+    }
+
+    /// Whose order is in a slot in use.
+    #[inline]
+    pub fn account(&self, slot: u32) -> AccountId {
+        match AccountId::new(self.orders[slot as usize].account) {
+            Some(account) => account,
+            None => unreachable!("Invariant: an order in a line has an account"),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Hot path. Which resting orders an account has in one market, oldest first: what *cancel all* and
+//! Hot path. Which open orders an account has in one market, oldest first: what *cancel all* and
 //! the limit on open orders look at. Links by slot, apart from the orders, eight bytes each.
 
 use protocol::AccountId;
@@ -42,6 +42,11 @@ impl AccountOrders {
 
     pub fn oldest(&self, account: AccountId) -> Option<u32> {
         Some(self.chains[account.index()].oldest).filter(|slot| *slot != NIL)
+    }
+
+    /// The order of the same account that came next.
+    pub fn newer(&self, slot: u32) -> Option<u32> {
+        Some(self.links[slot as usize].newer).filter(|slot| *slot != NIL)
     }
 
     #[inline]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{AccountId, AssetId, Sequence, Transfer, TransferId, Units};
 
 use super::error::Inconsistency;
+use crate::cancel_after::{CancelAfter, CancelAfters};
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
 use crate::state::{AccountsState, Direction, TransferRecord};
@@ -18,6 +19,7 @@ pub struct Accounts {
     /// Where in `transfers`.
     by_id: BTreeMap<u128, usize>,
     flows: BTreeMap<AssetId, Flow>,
+    cancel_afters: CancelAfters,
     pub(super) recognition: Recognition,
     pub(super) sum: StateSum,
 }
@@ -54,6 +56,44 @@ impl Accounts {
 
     pub fn flow(&self, asset: AssetId) -> Flow {
         self.flows.get(&asset).copied().unwrap_or_default()
+    }
+
+    /// When whose orders are to be cancelled.
+    pub fn cancel_afters(&self) -> &CancelAfters {
+        &self.cancel_afters
+    }
+
+    pub(super) fn restore_cancel_after(&mut self, known: &CancelAfter) {
+        self.cancel_afters.restore(known);
+    }
+
+    pub(super) fn set_cancel_after(
+        &mut self,
+        account: AccountId,
+        timeout_ms: u32,
+        deadline_us: u64,
+        time_us: u64,
+    ) -> Result<(), Inconsistency> {
+        if !self.exists(account) {
+            return Err(Inconsistency::UnknownAccount(account));
+        }
+        let after_us = u64::from(timeout_ms) * 1000;
+        let expected = if after_us == 0 { 0 } else { time_us.saturating_add(after_us) };
+        if deadline_us != expected {
+            return Err(Inconsistency::CancelAfter(account));
+        }
+        self.cancel_afters.set(account, deadline_us, &mut self.sum);
+        Ok(())
+    }
+
+    pub(super) fn expire(
+        &mut self,
+        account: AccountId,
+        deadline_us: u64,
+        time_us: u64,
+    ) -> Result<(), Inconsistency> {
+        let expired = self.cancel_afters.expire(account, deadline_us, time_us, &mut self.sum);
+        expired.map_err(|_| Inconsistency::CancelAfter(account))
     }
 
     /// Goes on with this many accounts and what the stream had come to.
@@ -117,6 +157,7 @@ impl Accounts {
             accounts: self.count,
             transfers: self.transfers.clone(),
             supply: self.flows.iter().filter_map(supply).collect(),
+            cancel_afters: self.cancel_afters.iter().collect(),
             previous,
             senders: self.recognition.state(),
             sum: self.sum,

@@ -1,6 +1,6 @@
 //! The state's digest: checked frame by frame, and worked out anew from the whole state.
 
-use protocol::{BookState, Frame, Outcome, Refusal, Sequence, Units};
+use protocol::{BookState, Frame, Outcome, Refusal, Sequence, Standing, Units};
 
 use super::{Inconsistency, Replica};
 use crate::digest::StateSum;
@@ -50,6 +50,7 @@ impl Replica {
         sum.accounts(u64::from(self.accounts.count()));
         self.accounts.transfers().iter().for_each(|done| sum.transfer(done));
         self.accounts.recognition.add_to(&mut sum);
+        self.accounts.cancel_afters().add_to(&mut sum);
         for balance in self.balances() {
             sum.give(balance.account, balance.asset, balance.available);
         }
@@ -57,7 +58,10 @@ impl Replica {
             sum.fee(asset, units);
         }
         for market in self.markets() {
-            market.orders().iter().for_each(|order| sum.rest(order));
+            market.orders().all().for_each(|standing| match standing {
+                Standing::Rests(order, _) => sum.rest(order),
+                Standing::Waits(waiting) => sum.wait(waiting),
+            });
             market.orders().last_given().for_each(|order| sum.generations(order));
             sum.trades(market.last_trade());
             sum.book_state(BookState::Open, market.book_state());

@@ -60,6 +60,14 @@ pub enum Inconsistency {
     ClosedUnasked(OrderId),
     #[error("a single order was to be cancelled, not {0}")]
     CancelledCount(usize),
+    #[error("order {0} fires, and the last price has not reached its trigger")]
+    FiredUnreached(OrderId),
+    #[error("the last price has reached the trigger of order {0}, which is to fire first")]
+    Unfired(OrderId),
+    #[error("order {0} waits for the last price to go the other way")]
+    Direction(OrderId),
+    #[error("the time at which orders of account {0} are cancelled is another one")]
+    CancelAfter(AccountId),
     #[error("trade {found} follows trade {last}")]
     TradeId { last: u64, found: TradeId },
     #[error("trade {trade} does not fit maker {maker}")]

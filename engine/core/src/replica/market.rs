@@ -1,9 +1,13 @@
-//! One market as its frames tell it: resting orders, levels, last trade, figures and candles.
+//! One market as its frames tell it: open orders, levels, last trade, figures and candles.
+
+mod amending;
+mod taking;
+mod triggering;
 
 use protocol::{
-    AccountId, BookState, Closed, ClosedReason, Event, Frame, Interval, Lots, MarketSpec,
-    OpenOrder, OrderId, OrderKind, Outcome, Place, Price, Sequence, Side, Target, TimeInForce,
-    Trade, Units,
+    AccountId, BookState, CancelAll, CancelKinds, Closed, ClosedReason, Event, Frame, Interval,
+    Lots, MarketSpec, OpenOrder, OrderId, Outcome, Place, Price, Sequence, Side, Standing, Target,
+    Triggered, Units,
 };
 
 use super::StreamPosition;
@@ -17,6 +21,8 @@ use super::statistics::{Statistics, WindowFigures};
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
 use crate::state::MarketState;
+use crate::touched::Touched;
+pub(super) use taking::Entrant;
 
 #[derive(Clone, Debug)]
 pub struct MarketReplica {
@@ -26,6 +32,7 @@ pub struct MarketReplica {
     levels: Levels,
     best: BothBest,
     pub(super) last_trade: u64,
+    pub(super) touched: Option<Touched>,
     pub(super) update_id: u64,
     pub(super) update_time_us: u64,
     pub(super) statistics: Statistics,
@@ -73,13 +80,6 @@ impl HeldByOrders {
     }
 }
 
-/// What the trades of one frame come to, for its taker.
-#[derive(Clone, Copy, Default)]
-struct Taken {
-    lots: Lots,
-    quote: Units,
-}
-
 impl MarketReplica {
     pub(super) fn new(spec: MarketSpec) -> Self {
         MarketReplica {
@@ -89,6 +89,7 @@ impl MarketReplica {
             levels: Levels::default(),
             best: BothBest::default(),
             last_trade: 0,
+            touched: None,
             update_id: 0,
             update_time_us: 0,
             statistics: Statistics::default(),
@@ -163,26 +164,33 @@ impl MarketReplica {
             orders: self.orders.by_priority(),
             generations: self.orders.generations(),
             last_trade: self.last_trade,
+            touched: self.touched,
+            last_price: self.last_price(),
             previous: self.stream.previous,
+            cursor: self.stream.cursor,
+            time_us: self.stream.time_us,
             book_state: self.book_state,
             senders: self.recognition.state(),
             sum: self.sum,
         }
     }
 
-    /// An order rests again as it did; the levels are worked out when all are there. What it holds.
+    /// An order stands again as it did; the levels are worked out when all are there. What it
+    /// holds.
     pub(super) fn restore_order(
         &mut self,
         since: Sequence,
-        order: OpenOrder,
+        standing: Standing,
     ) -> Result<Units, Inconsistency> {
-        if order.market != self.spec.id || !self.orders.fits(order.order) {
-            return Err(Inconsistency::UnknownOrder(order.order));
+        let order = standing.order();
+        if standing.market() != self.spec.id || !self.orders.fits(order) {
+            return Err(Inconsistency::UnknownOrder(order));
         }
+        self.orders.stand(standing, since);
+        let Standing::Rests(order, _) = standing else { return Ok(Units::ZERO) };
         self.held.add(&self.spec, &order)?;
         self.levels.add(order.side, order.price, order.lots_left)?;
         self.best = self.levels.best();
-        self.orders.rest(order, since);
         let held = self.spec.hold(order.side, order.price, order.lots_left);
         held.ok_or(Inconsistency::HeldByOrders)
     }
@@ -193,88 +201,90 @@ impl MarketReplica {
         place: &Place,
         applied: &mut Applied,
     ) -> Result<(), Inconsistency> {
-        let (order, lots_left) = match frame.header.outcome {
-            Outcome::Rested { order, lots_left } => (order, lots_left),
-            Outcome::Filled { order } => (order, Lots::ZERO),
-            Outcome::Expired { order, lots_left, .. } => (order, lots_left),
-            _ => return Err(Inconsistency::Outcome),
-        };
-        if order.market() != self.spec.id {
-            return Err(Inconsistency::ForeignOrder(order));
-        }
-        if self.book_state == BookState::CancelOnly {
-            return Err(Inconsistency::BookState);
-        }
+        let (order, lots_left) = self.order_of(frame)?;
         applied.best_before = self.best;
-        let mut taken = Taken::default();
-        for event in frame.events() {
-            match event {
-                Event::Trade(trade) => {
-                    let quote = self.trade(frame, place, &trade, applied)?;
-                    let amount = Inconsistency::Amount(order);
-                    taken.lots = taken.lots.checked_add(trade.lots).ok_or(amount)?;
-                    taken.quote = taken.quote.checked_add(quote).ok_or(amount)?;
-                }
-                Event::Closed(closed) => {
-                    let is_own = closed.account == place.account;
-                    if closed.reason != ClosedReason::SelfTradePrevention || !is_own {
-                        return Err(Inconsistency::ClosedUnasked(closed.order));
-                    }
-                    self.close(frame, &closed, applied)?;
-                }
-            }
-        }
+        let taken = self.take(frame, place, frame.events(), applied)?;
         // After the events: a maker that left may have made room for this order's own slot.
         self.orders.give_out(order)?;
         self.sum.generation(order);
-        check_amounts(place, taken, lots_left, frame.header.outcome)
-            .then_some(())
-            .ok_or(Inconsistency::Amount(order))?;
-        let executed = (taken.lots, taken.quote);
-        match frame.header.outcome {
-            Outcome::Rested { .. } => self.rest(frame, place, order, lots_left, taken, applied)?,
-            Outcome::Expired { reason, .. } => {
-                let left = (lots_left, Some(reason));
-                self.finished.done_at_once(frame, place, order, executed, left);
-            }
-            _ => self.finished.done_at_once(frame, place, order, executed, (Lots::ZERO, None)),
-        }
+        let entrant = Entrant {
+            place,
+            order,
+            created_us: frame.command.time_us,
+            executed: Lots::ZERO,
+            executed_quote: Units::ZERO,
+            triggered: None,
+        };
+        self.conclude(frame, &entrant, lots_left, taken, applied)?;
         self.finish(applied);
         Ok(())
     }
 
-    /// `target` is `None` for all orders of the account.
     pub(super) fn cancel(
         &mut self,
         frame: &Frame<'_>,
         account: AccountId,
-        target: Option<Target>,
+        target: Target,
         applied: &mut Applied,
     ) -> Result<(), Inconsistency> {
+        let count = self.cancelled(frame, account, applied, |standing| match target {
+            Target::Order(order) => standing.order() == order,
+            Target::Client(client_id) => standing.client_id() == Some(client_id),
+        })?;
+        if count == 1 { Ok(()) } else { Err(Inconsistency::CancelledCount(count)) }
+    }
+
+    pub(super) fn cancel_all(
+        &mut self,
+        frame: &Frame<'_>,
+        all: &CancelAll,
+        applied: &mut Applied,
+    ) -> Result<(), Inconsistency> {
+        let is_meant = |standing: &Standing| {
+            let is_of_kind = match all.kinds {
+                CancelKinds::All => true,
+                CancelKinds::Resting => standing.resting().is_some(),
+                CancelKinds::Waiting => standing.resting().is_none(),
+            };
+            let until_us = all.created_until_us;
+            is_of_kind && (until_us == 0 || standing.created_us() <= until_us)
+        };
+        self.cancelled(frame, all.account, applied, is_meant).map(drop)
+    }
+
+    /// Takes out what the frame says was cancelled; how many orders.
+    fn cancelled(
+        &mut self,
+        frame: &Frame<'_>,
+        account: AccountId,
+        applied: &mut Applied,
+        is_asked: impl Fn(&Standing) -> bool,
+    ) -> Result<usize, Inconsistency> {
         if frame.header.outcome != Outcome::Cancelled {
             return Err(Inconsistency::Outcome);
         }
         applied.best_before = self.best;
         let mut count = 0;
         for event in frame.events() {
-            let Event::Closed(closed) = event else { return Err(Inconsistency::Outcome) };
-            let is_asked = match target {
-                Some(Target::Order(order)) => closed.order == order,
-                Some(Target::Client(client_id)) => closed.client_id == Some(client_id),
-                None => true,
+            let (order, reason) = match event {
+                Event::Closed(closed) => (closed.order, closed.reason),
+                Event::Withdrawn(withdrawn) => (withdrawn.waiting.order, withdrawn.reason),
+                Event::Trade(_) => return Err(Inconsistency::Outcome),
             };
-            let is_by_request = closed.reason == ClosedReason::ByRequest;
-            if !is_asked || !is_by_request || closed.account != account {
-                return Err(Inconsistency::ClosedUnasked(closed.order));
+            let standing = self.orders.standing(order).ok_or(Inconsistency::UnknownOrder(order))?;
+            let is_by_request = reason == ClosedReason::ByRequest;
+            if !is_asked(standing) || !is_by_request || standing.account() != account {
+                return Err(Inconsistency::ClosedUnasked(order));
             }
-            self.close(frame, &closed, applied)?;
+            match event {
+                Event::Closed(closed) => self.close(frame, &closed, applied)?,
+                Event::Withdrawn(withdrawn) => self.withdraw(frame, &withdrawn)?,
+                Event::Trade(_) => return Err(Inconsistency::Outcome),
+            }
             count += 1;
         }
-        if target.is_some() && count != 1 {
-            return Err(Inconsistency::CancelledCount(count));
-        }
         self.finish(applied);
-        Ok(())
+        Ok(count)
     }
 
     pub(super) fn set_book_state(
@@ -290,74 +300,34 @@ impl MarketReplica {
         Ok(())
     }
 
-    /// The quote units that changed hands.
-    fn trade(
-        &mut self,
-        frame: &Frame<'_>,
-        place: &Place,
-        trade: &Trade,
-        applied: &mut Applied,
-    ) -> Result<Units, Inconsistency> {
-        if Some(trade.id.0) != self.last_trade.checked_add(1) {
-            return Err(Inconsistency::TradeId { last: self.last_trade, found: trade.id });
-        }
-        let maker_side = place.side.opposite();
-        let unknown = Inconsistency::UnknownOrder(trade.maker_order);
-        let maker = self.orders.get_mut(trade.maker_order).ok_or(unknown)?;
-        let fits = trade.taker_side == place.side
-            && (maker.side, maker.price) == (maker_side, trade.price)
-            && maker.account == trade.maker_account
-            && maker.account != place.account
-            && !trade.lots.is_zero()
-            && maker.lots_left.checked_sub(trade.lots) == Some(trade.maker_lots_left);
-        if !fits {
-            return Err(Inconsistency::Maker { trade: trade.id, maker: trade.maker_order });
-        }
-        if let OrderKind::Limit { price, .. } = place.kind
-            && !reaches(place.side, price, trade.price)
-        {
-            return Err(Inconsistency::BeyondLimit(trade.id));
-        }
-        let amount = Inconsistency::Amount(trade.maker_order);
-        let quote = self.spec.notional(trade.price, trade.lots).ok_or(amount)?;
-        let base = self.spec.base_units(trade.lots).ok_or(amount)?;
-        let (maker_gets, taker_gets) = match maker_side {
-            Side::Bid => (base, quote),
-            Side::Ask => (quote, base),
-        };
-        if maker_gets < trade.maker_fee || taker_gets < trade.taker_fee {
-            return Err(Inconsistency::Fee(trade.id));
-        }
-        let before = *maker;
-        maker.lots_left = trade.maker_lots_left;
-        maker.executed_quote = maker.executed_quote.checked_add(quote).ok_or(amount)?;
-        if maker.lots_left.is_zero() {
-            let filled = *maker;
-            self.finished.left(frame, &filled, None);
-            self.sum.leave(&before);
-            self.orders.remove(trade.maker_order);
-        } else {
-            self.sum.execute(trade.maker_order, trade.lots, quote);
-        }
-        self.held.take(&self.spec, maker_side, trade.price, trade.lots)?;
-        self.sum.trades(1);
-        let time_us = frame.command.time_us;
-        applied.touch(self.levels.take(maker_side, trade.price, trade.lots)?);
-        self.last_trade = trade.id.0;
-        self.statistics.trade(time_us, trade.price, trade.lots, quote);
-        let time_s = (time_us / 1_000_000).cast_signed();
-        self.candles.trade(time_s, trade.price, trade.lots, &mut applied.ended);
-        Ok(quote)
-    }
-
+    /// An order left the book without a trade.
     fn close(
         &mut self,
         frame: &Frame<'_>,
         closed: &Closed,
         applied: &mut Applied,
     ) -> Result<(), Inconsistency> {
-        let order = self.orders.remove(closed.order);
-        let order = order.ok_or(Inconsistency::UnknownOrder(closed.order))?;
+        let (order, triggered) = self.take_out(closed, applied)?;
+        self.finished.left(frame, &order, Some(closed.reason), triggered);
+        Ok(())
+    }
+
+    /// Takes an order out of the book that stood as told.
+    fn take_out(
+        &mut self,
+        closed: &Closed,
+        applied: &mut Applied,
+    ) -> Result<(OpenOrder, Option<Triggered>), Inconsistency> {
+        let removed = self.orders.remove(closed.order);
+        let (order, triggered) = removed.ok_or(Inconsistency::UnknownOrder(closed.order))?;
+        self.check_told(closed, &order)?;
+        self.held.take(&self.spec, order.side, order.price, order.lots_left)?;
+        self.sum.leave(&order);
+        applied.touch(self.levels.take(order.side, order.price, order.lots_left)?);
+        Ok((order, triggered))
+    }
+
+    fn check_told(&self, closed: &Closed, order: &OpenOrder) -> Result<(), Inconsistency> {
         let told = OpenOrder {
             order: closed.order,
             account: closed.account,
@@ -373,42 +343,24 @@ impl MarketReplica {
             executed_quote: closed.executed_quote,
             created_us: closed.created_us,
         };
-        if told != order {
-            return Err(Inconsistency::ClosedOtherwise(closed.order));
-        }
-        self.held.take(&self.spec, order.side, order.price, order.lots_left)?;
-        self.sum.leave(&order);
-        self.finished.left(frame, &order, Some(closed.reason));
-        applied.touch(self.levels.take(order.side, order.price, order.lots_left)?);
-        Ok(())
+        if told == *order { Ok(()) } else { Err(Inconsistency::ClosedOtherwise(closed.order)) }
     }
 
-    fn rest(
-        &mut self,
-        frame: &Frame<'_>,
-        place: &Place,
-        order: OrderId,
-        lots_left: Lots,
-        taken: Taken,
-        applied: &mut Applied,
-    ) -> Result<(), Inconsistency> {
-        if place.time_in_force != TimeInForce::GoodTillCancelled {
-            return Err(Inconsistency::Outcome);
+    /// The order of the frame and what is left of it, where it has one that went to market.
+    fn order_of(&self, frame: &Frame<'_>) -> Result<(OrderId, Lots), Inconsistency> {
+        let (order, lots_left) = match frame.header.outcome {
+            Outcome::Rested { order, lots_left } => (order, lots_left),
+            Outcome::Filled { order } => (order, Lots::ZERO),
+            Outcome::Expired { order, lots_left, .. } => (order, lots_left),
+            _ => return Err(Inconsistency::Outcome),
+        };
+        if order.market() != self.spec.id {
+            return Err(Inconsistency::ForeignOrder(order));
         }
-        let created_us = frame.command.time_us;
-        let rested = OpenOrder::of(place, order, lots_left, taken.quote, created_us);
-        let rested = rested.ok_or(Inconsistency::Outcome)?;
-        self.held.add(&self.spec, &rested)?;
-        self.sum.rest(&rested);
-        self.orders.rest(rested, frame.header.sequence);
-        applied.touch(self.levels.add(place.side, rested.price, lots_left)?);
-        let best = self.levels.best();
-        if let (Some((bid, _)), Some((ask, _))) = (best.bid, best.ask)
-            && ask <= bid
-        {
-            return Err(Inconsistency::Crossed(order));
+        if self.book_state == BookState::CancelOnly {
+            return Err(Inconsistency::BookState);
         }
-        Ok(())
+        Ok((order, lots_left))
     }
 
     fn finish(&mut self, applied: &mut Applied) {
@@ -444,27 +396,4 @@ impl MarketReplica {
             assert!(bid < ask, "Invariant: a book at rest is not crossed");
         }
     }
-}
-
-/// Whether a taker's limit allows `price`.
-fn reaches(taker: Side, limit: Price, price: Price) -> bool {
-    match taker {
-        Side::Bid => price <= limit,
-        Side::Ask => limit <= price,
-    }
-}
-
-/// Whether what was asked is what was taken and what is left.
-fn check_amounts(place: &Place, taken: Taken, lots_left: Lots, outcome: Outcome) -> bool {
-    let is_left = match outcome {
-        Outcome::Rested { .. } => !lots_left.is_zero(),
-        _ => true,
-    };
-    is_left
-        && match place.kind {
-            OrderKind::Limit { lots, .. } | OrderKind::MarketByLots { lots } => {
-                taken.lots.checked_add(lots_left) == Some(lots)
-            }
-            OrderKind::MarketByQuote { quote } => lots_left.is_zero() && taken.quote <= quote,
-        }
 }

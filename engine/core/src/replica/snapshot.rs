@@ -6,7 +6,7 @@
 //! frame.
 
 use protocol::{
-    AccountId, AssetId, BookState, Catalog, FinishedOrder, MarketId, OpenOrder, Sequence, Units,
+    AccountId, AssetId, BookState, Catalog, FinishedOrder, MarketId, Sequence, Standing, Units,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +14,11 @@ use super::candles::Candle;
 use super::error::Inconsistency;
 use super::statistics::Bucket;
 use super::{MarketReplica, Replica, StreamPosition};
+use crate::cancel_after::CancelAfter;
 use crate::digest::StateSum;
 use crate::recognition::{Memory, Recognition, SenderState};
 use crate::state::TransferRecord;
+use crate::touched::Touched;
 
 /// Entries of one piece: some hundred kilobytes.
 const ENTRIES_MAX: usize = 4096;
@@ -26,12 +28,13 @@ const ENTRIES_MAX: usize = 4096;
 enum Piece {
     Head(Head),
     Transfers(Vec<TransferRecord>),
+    CancelAfters(Vec<CancelAfter>),
     Balances(Vec<(AccountId, AssetId, Units)>),
     /// Of one sender; further memories of the same sender follow with the same head.
     Sender(MarketId, SenderState),
     Market(MarketHead),
     Generations(MarketId, Vec<u32>),
-    Orders(MarketId, Vec<(Sequence, OpenOrder)>),
+    Orders(MarketId, Vec<(Sequence, Standing)>),
     Minutes(MarketId, Vec<Bucket>),
     Finished(MarketId, Vec<FinishedOrder>),
     End,
@@ -52,6 +55,7 @@ struct MarketHead {
     stream: StreamPosition,
     sum: StateSum,
     last_trade: u64,
+    touched: Option<Touched>,
     update_id: u64,
     update_time_us: u64,
     book_state: BookState,
@@ -94,6 +98,8 @@ impl Replica {
         }));
         let transfers = self.accounts.transfers().iter().copied();
         in_pieces(transfers, |some| write(&Piece::Transfers(some)));
+        let cancel_afters = self.accounts.cancel_afters().iter();
+        in_pieces(cancel_afters, |some| write(&Piece::CancelAfters(some)));
         let balances = self.balances().map(|it| (it.account, it.asset, it.available));
         in_pieces(balances, |some| write(&Piece::Balances(some)));
         senders(MarketId::ACCOUNTS, &self.accounts.recognition, &mut write);
@@ -123,6 +129,7 @@ impl MarketReplica {
             stream: self.stream,
             sum: self.sum,
             last_trade: self.last_trade(),
+            touched: self.touched,
             update_id: self.update_id(),
             update_time_us: self.update_time_us(),
             book_state: self.book_state(),
@@ -185,6 +192,10 @@ impl Build {
                 }
                 Ok(())
             }
+            (Stage::Accounts, Piece::CancelAfters(some)) => {
+                some.iter().for_each(|it| self.replica.accounts.restore_cancel_after(it));
+                Ok(())
+            }
             (Stage::Accounts, Piece::Balances(balances)) => {
                 for (account, asset, units) in balances {
                     self.replica.balances.restore(account, asset, units)?;
@@ -228,6 +239,7 @@ impl Build {
         market.stream = head.stream;
         market.sum = head.sum;
         market.last_trade = head.last_trade;
+        market.touched = head.touched;
         market.update_id = head.update_id;
         market.update_time_us = head.update_time_us;
         market.book_state = head.book_state;
@@ -243,10 +255,12 @@ impl Build {
             Piece::Sender(of, sender) if of == id => market.recognition.restore_sender(&sender),
             Piece::Generations(of, some) if of == id => market.orders.restore_generations(&some),
             Piece::Orders(of, orders) if of == id => {
-                for (since, order) in orders {
-                    let held = market.restore_order(since, order)?;
-                    let paid = market.spec().paid_asset(order.side);
-                    balances.restore_locked(order.account, paid, held)?;
+                for (since, standing) in orders {
+                    let held = market.restore_order(since, standing)?;
+                    if let Standing::Rests(order, _) = standing {
+                        let paid = market.spec().paid_asset(order.side);
+                        balances.restore_locked(order.account, paid, held)?;
+                    }
                 }
             }
             Piece::Minutes(of, minutes) if of == id => market.statistics.buckets.extend(minutes),

@@ -192,7 +192,7 @@ fn a_trade_moves_what_the_maker_held_and_what_the_taker_had() {
     assert_eq!(market.last_price(), Some(price(50)));
     assert_eq!(market.figures(script.time_us, DAY_MINUTES).quote, 2_000);
     assert_eq!(market.candle(Interval::Hour1).unwrap().trades, 1);
-    let maker = script.replica.order(account(1), order(0, 1)).unwrap();
+    let maker = script.replica.order(account(1), order(0, 1)).unwrap().resting().unwrap();
     assert_eq!((maker.lots_left, maker.executed_quote), (Lots(6), Units(2_000)));
     assert_eq!(script.replica.order(account(2), order(0, 1)), None);
 }
@@ -234,11 +234,11 @@ fn orders_of_one_price_keep_the_order_they_came_to_rest_in() {
         script.time_us -= 1;
     }
     let state = script.replica.market_state(MARKET);
-    let slots: Vec<_> = state.orders.iter().map(|open| open.order.slot()).collect();
+    let slots: Vec<_> = state.orders.iter().map(|open| open.order().slot()).collect();
     assert_eq!(slots, [3, 0, 2]);
     assert_eq!(state.generations, [1, 0, 1, 1]);
     let opened: Vec<_> = script.replica.open_orders(account(1), None);
-    let slots: Vec<_> = opened.iter().map(|open| open.order.slot()).collect();
+    let slots: Vec<_> = opened.iter().map(|open| open.order().slot()).collect();
     assert_eq!(slots, [2, 0, 3], "sorted by creation");
     assert!(script.replica.open_orders(account(1), Some(MarketId(2))).is_empty());
 }
@@ -255,7 +255,7 @@ fn the_newest_order_answers_to_a_client_id() {
     script.rest(1, Side::Bid, 40, 1, order(2, 1));
     let find = |script: &Script| {
         let orders = script.replica.market(MARKET).unwrap().orders();
-        orders.by_client_id(account(1), protocol::ClientId(0)).map(|open| open.order)
+        orders.by_client_id(account(1), protocol::ClientId(0)).map(protocol::Standing::order)
     };
     assert_eq!(find(&script), Some(order(1, 1)));
     let closed = script.closed(order(1, 1), ClosedReason::ByRequest);
@@ -294,14 +294,16 @@ fn refused_commands_move_the_cursor_are_remembered_and_change_nothing_else() {
     let after = script.replica.market_state(MARKET);
     let memories = |state: &MarketState| state.senders[0].memories.len();
     assert_eq!(memories(&after), memories(&before) + 1);
-    assert_eq!(MarketState { senders: before.senders.clone(), sum: before.sum, ..after }, before);
+    let MarketState { cursor, time_us, sum, .. } = before;
+    let senders = before.senders.clone();
+    assert_eq!(MarketState { senders, sum, cursor, time_us, ..after }, before);
     let cursor = StreamCursor { milliseconds: script.sequence, counter: 0 };
     assert_eq!(script.replica.cursor(MARKET), cursor);
     assert_eq!(script.replica.last_sequence(), Some(Sequence(script.sequence)));
     let unlisted = Place { market: MarketId(9), ..limit(1, Side::Bid, 40, 1) };
     let mut other = Script { previous: [None; 2], ..script };
     let unknown = Outcome::Refused(Refusal::UnknownMarket);
-    let cancel_all = Action::CancelAll { market: MARKET, account: account(1) };
+    let cancel_all = Action::cancel_all(MARKET, account(1));
     other.apply(cancel_all, unknown, Units::ZERO, &[]).unwrap();
     assert_eq!(other.replica.cursor(MARKET), cursor);
     assert!(other.replica.market(unlisted.market).is_none());

@@ -4,7 +4,10 @@
 //! doing it on a copy. Nothing here is shared with the real engine but the vocabulary.
 
 mod accounts;
+mod amending;
+mod cancelling;
 mod rules;
+mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +23,8 @@ pub struct NaiveOrder {
     pub lots_left: Lots,
     pub executed_quote: u64,
     pub created_us: u64,
+    /// The frame since which it rests.
+    pub since: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -27,7 +32,14 @@ pub struct NaiveMarket {
     pub spec: MarketSpec,
     /// In order of coming to rest.
     pub orders: Vec<NaiveOrder>,
+    /// In order of beginning to wait, with the frame since which they do.
+    pub waiting: Vec<(u64, WaitingOrder)>,
+    /// Prices of trades since all that they reached had fired; the last price is the last.
+    pub touched: Vec<Price>,
+    /// Of the last command.
+    pub time_us: u64,
     pub last_trade: u64,
+    pub last_price: Option<Price>,
     pub previous: Option<Sequence>,
     pub state: BookState,
 }
@@ -40,6 +52,8 @@ pub struct NaiveExchange {
     pub supply: BTreeMap<AssetId, i128>,
     pub accounts: u32,
     transfers: BTreeMap<u128, (Sequence, Action)>,
+    /// Deadline and last expiry.
+    pub cancel_afters: BTreeMap<AccountId, (u64, u64)>,
     /// Which frame decided what each sender sent on each stream.
     pub seen: BTreeMap<(MarketId, u32, u32, u64), Sequence>,
     previous: Option<Sequence>,
@@ -77,7 +91,11 @@ impl NaiveExchange {
             let fresh = NaiveMarket {
                 spec: spec.clone(),
                 orders: vec![],
+                waiting: vec![],
+                touched: vec![],
+                time_us: 0,
                 last_trade: 0,
+                last_price: None,
                 previous: None,
                 state: BookState::Open,
             };
@@ -90,6 +108,7 @@ impl NaiveExchange {
             supply: catalog.assets().iter().map(|asset| (asset.id, 0)).collect(),
             accounts: 0,
             transfers: BTreeMap::new(),
+            cancel_afters: BTreeMap::new(),
             seen: BTreeMap::new(),
             previous: None,
             sequence: 0,
@@ -122,16 +141,39 @@ impl NaiveExchange {
             Action::Cancel { market, account, target } => {
                 self.cancel(market, account, target, &mut events)
             }
-            Action::CancelAll { market, account } => self.cancel_all(market, account, &mut events),
+            Action::CancelAll(all) => self.cancel_all(&all, &mut events),
+            Action::PlaceTrigger(placed) => self.place_trigger(&placed, command.time_us, id),
+            Action::Amend(amend) => self.amend(&amend, command.time_us, &mut events),
             Action::CreateAccount => self.create_account(),
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
+            Action::SetCancelAfter { account, timeout_ms } => {
+                self.set_cancel_after(account, timeout_ms, command.time_us)
+            }
+            Action::ExpireCancelAfter { account, deadline_us } => {
+                self.expire_cancel_after(account, deadline_us, command.time_us)
+            }
+            _ => Err(Refusal::TermsInvalid),
         };
+        if let Some(market) = self.markets.get_mut(&command.market()) {
+            market.time_us = command.time_us;
+            market.settle_touched();
+        }
         self.seen.entry(name).or_insert(sequence);
-        let (outcome, held) = decided.unwrap_or_else(|refusal| (Outcome::Refused(refusal), 0));
-        let last = match self.markets.get_mut(&command.market()) {
+        let decided = decided.unwrap_or_else(|refusal| (Outcome::Refused(refusal), 0));
+        self.frame(command.market(), decided, events)
+    }
+
+    fn frame(
+        &mut self,
+        market: MarketId,
+        (outcome, held): (Outcome, i128),
+        events: Vec<Event>,
+    ) -> NaiveFrame {
+        let sequence = Sequence(self.sequence);
+        let last = match self.markets.get_mut(&market) {
             Some(market) => Some(&mut market.previous),
-            None if command.market() == MarketId::ACCOUNTS => Some(&mut self.previous),
+            None if market == MarketId::ACCOUNTS => Some(&mut self.previous),
             None => None,
         };
         let previous = last.as_ref().and_then(|last| **last);
@@ -158,70 +200,6 @@ impl NaiveExchange {
         Ok(())
     }
 
-    fn cancel(
-        &mut self,
-        market: MarketId,
-        account: AccountId,
-        target: Target,
-        events: &mut Vec<Event>,
-    ) -> Result<(Outcome, i128), Refusal> {
-        let orders = &self.markets.get(&market).ok_or(Refusal::UnknownMarket)?.orders;
-        let named = |order: &&NaiveOrder| {
-            order.place.account == account
-                && match target {
-                    Target::Order(id) => order.id == id,
-                    Target::Client(client_id) => order.place.client_id == Some(client_id),
-                }
-        };
-        let id = orders.iter().rev().find(named).map(|order| order.id);
-        let id = id.ok_or(Refusal::OrderNotFound)?;
-        events.push(self.close(market, id, ClosedReason::ByRequest));
-        Ok((Outcome::Cancelled, 0))
-    }
-
-    fn cancel_all(
-        &mut self,
-        market: MarketId,
-        account: AccountId,
-        events: &mut Vec<Event>,
-    ) -> Result<(Outcome, i128), Refusal> {
-        let orders = &self.markets.get(&market).ok_or(Refusal::UnknownMarket)?.orders;
-        if account.get() > self.limits.accounts_max {
-            return Err(Refusal::UnknownAccount);
-        }
-        let own: Vec<_> = orders.iter().filter(|it| it.place.account == account).collect();
-        let own: Vec<_> = own.iter().map(|order| order.id).collect();
-        for id in own {
-            events.push(self.close(market, id, ClosedReason::ByRequest));
-        }
-        Ok((Outcome::Cancelled, 0))
-    }
-
-    fn close(&mut self, market: MarketId, id: OrderId, reason: ClosedReason) -> Event {
-        let book = self.markets.get_mut(&market).unwrap();
-        let at = book.orders.iter().position(|order| order.id == id).unwrap();
-        let order = book.orders.remove(at);
-        let spec = book.spec.clone();
-        let held = held_by(&spec, order.place.side, order.price, order.lots_left);
-        *self.balance(order.place.account, spec.paid_asset(order.place.side)) += held;
-        let OrderKind::Limit { post_only, .. } = order.place.kind else { panic!("a limit order") };
-        Event::Closed(Closed {
-            order: order.id,
-            account: order.place.account,
-            client_id: order.place.client_id,
-            side: order.place.side,
-            time_in_force: order.place.time_in_force,
-            self_trade_prevention: order.place.self_trade_prevention,
-            post_only,
-            reason,
-            price: order.price,
-            lots: order.lots,
-            lots_left: order.lots_left,
-            executed_quote: Units(order.executed_quote),
-            created_us: order.created_us,
-        })
-    }
-
     fn place(
         &mut self,
         place: &Place,
@@ -230,13 +208,23 @@ impl NaiveExchange {
         events: &mut Vec<Event>,
     ) -> Result<(Outcome, i128), Refusal> {
         let market = self.markets.get(&place.market).ok_or(Refusal::UnknownMarket)?;
-        let spec = market.spec.clone();
         self.check(place, time_us, market)?;
-        // What it would trade is found by trading it on a copy that holds without end.
-        let mut copy = self.clone();
-        let (mut lots, mut quote) = (0i128, 0i128);
-        let dummy = OrderId::from_parts(place.market, 0, u32::MAX).unwrap();
-        copy.trade(place, dummy, &mut Vec::new(), &mut lots, &mut quote);
+        let may_rest = matches!(place.kind, OrderKind::Limit { .. })
+            && place.time_in_force == TimeInForce::GoodTillCancelled;
+        if may_rest && market.open(place.account) >= self.limits.open_orders_per_account_max {
+            return Err(Refusal::TooManyOpenOrders);
+        }
+        let hold = self.hold_for(place)?;
+        let id = id.expect("an order that is not refused has an id");
+        assert!(self.ids.insert(id), "no two orders share an id");
+        let outcome = self.enter(place, id, hold, time_us, events);
+        Ok((outcome, hold))
+    }
+
+    /// What it would trade is found by trading it on a copy that holds without end.
+    fn hold_for(&mut self, place: &Place) -> Result<i128, Refusal> {
+        let spec = self.markets[&place.market].spec.clone();
+        let (lots, quote) = self.foresee(place);
         let hold = match place.kind {
             OrderKind::Limit { price, lots, .. } => held_by(&spec, place.side, price, lots),
             OrderKind::MarketByLots { lots } => match place.side {
@@ -251,17 +239,36 @@ impl NaiveExchange {
         if hold > i128::from(Units::SUPPLY_MAX.0) {
             return Err(Refusal::AmountOutOfRange);
         }
+        self.hold(place.account, spec.paid_asset(place.side), hold)?;
+        Ok(hold)
+    }
+
+    fn foresee(&self, place: &Place) -> (i128, i128) {
+        let mut copy = self.clone();
+        let (mut lots, mut quote) = (0i128, 0i128);
+        let dummy = OrderId::from_parts(place.market, 0, u32::MAX).unwrap();
+        copy.trade(place, dummy, &mut Vec::new(), &mut lots, &mut quote);
+        (lots, quote)
+    }
+
+    /// An order that holds goes to market.
+    fn enter(
+        &mut self,
+        place: &Place,
+        id: OrderId,
+        hold: i128,
+        created_us: u64,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let spec = self.markets[&place.market].spec.clone();
         let paid = spec.paid_asset(place.side);
-        self.hold(place.account, paid, hold)?;
-        let id = id.expect("an order that is not refused has an id");
-        assert!(self.ids.insert(id), "no two orders share an id");
         if let (TimeInForce::FillOrKill, OrderKind::Limit { lots: all, .. }) =
             (place.time_in_force, place.kind)
-            && lots < i128::from(all.0)
+            && self.foresee(place).0 < i128::from(all.0)
         {
             *self.balance(place.account, paid) += hold;
             let reason = ClosedReason::FillOrKill;
-            return Ok((Outcome::Expired { order: id, lots_left: all, reason }, hold));
+            return Outcome::Expired { order: id, lots_left: all, reason };
         }
         let (mut lots, mut quote) = (0, 0);
         let end = self.trade(place, id, events, &mut lots, &mut quote);
@@ -269,9 +276,9 @@ impl NaiveExchange {
             Side::Bid => quote,
             Side::Ask => lots * i128::from(spec.base_units_per_lot),
         };
-        let (outcome, kept) = self.conclude(place, id, end, lots, quote, time_us);
+        let (outcome, kept) = self.conclude(place, id, end, lots, quote, created_us);
         *self.balance(place.account, paid) += hold - spent - kept;
-        Ok((outcome, hold))
+        outcome
     }
 
     fn check(&self, place: &Place, time_us: u64, market: &NaiveMarket) -> Result<(), Refusal> {
@@ -294,11 +301,6 @@ impl NaiveExchange {
                     return Err(Refusal::LotsOutOfRange);
                 }
                 let gtc = place.time_in_force == TimeInForce::GoodTillCancelled;
-                let own = |order: &&NaiveOrder| order.place.account == place.account;
-                let open = market.orders.iter().filter(own).count();
-                if gtc && open >= self.limits.open_orders_per_account_max {
-                    return Err(Refusal::TooManyOpenOrders);
-                }
                 if post_only && !gtc {
                     return Err(Refusal::PostOnlyNotAllowed);
                 }
@@ -383,6 +385,8 @@ impl NaiveExchange {
         order.lots_left.0 -= lots as u64;
         order.executed_quote += quote as u64;
         let (maker_account, price, left) = (order.place.account, order.price, order.lots_left);
+        market.touched.push(price);
+        market.last_price = Some(price);
         if left.0 == 0 {
             market.orders.remove(at);
         }
@@ -445,6 +449,7 @@ impl NaiveExchange {
                 lots_left,
                 executed_quote,
                 created_us,
+                since: self.sequence,
             };
             market.orders.push(rested);
             let kept = held_by(&market.spec, place.side, price, left);

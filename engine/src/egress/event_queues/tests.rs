@@ -15,7 +15,7 @@ use super::*;
 fn frame(sequence: u64, market: MarketId, is_effective: bool) -> Vec<Record> {
     let action = match market {
         MarketId::ACCOUNTS => Action::CreateAccount,
-        market => Action::CancelAll { market, account: protocol::AccountId::new(1).unwrap() },
+        market => Action::cancel_all(market, protocol::AccountId::new(1).unwrap()),
     };
     let outcome =
         if is_effective { Outcome::Cancelled } else { Outcome::Refused(Refusal::OrderNotFound) };

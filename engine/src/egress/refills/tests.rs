@@ -20,7 +20,7 @@ fn frame(sequence: u64) -> Vec<u8> {
     let market = MarketId(1);
     let account = AccountId::new(1).unwrap();
     let action = if sequence.is_multiple_of(3) {
-        Action::CancelAll { market, account }
+        Action::cancel_all(market, account)
     } else {
         Action::CreateAccount
     };

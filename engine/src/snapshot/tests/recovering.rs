@@ -189,7 +189,7 @@ fn answers(replica: &Replica) -> Vec<String> {
         asks.push(Ask::Account { account });
         let market = protocol::MarketId(1);
         for order in replica.open_orders(account, None) {
-            asks.push(Ask::Order { account, market, target: Target::Order(order.order) });
+            asks.push(Ask::Order { account, market, target: Target::Order(order.order()) });
         }
     }
     let answer = |ask| {
@@ -216,7 +216,7 @@ fn action() -> impl Strategy<Value = Action> {
         action
     });
     let market = protocol::MarketId(1);
-    let cancel = (1u32..=3).prop_map(move |id| Action::CancelAll { market, account: account(id) });
+    let cancel = (1u32..=3).prop_map(move |id| Action::cancel_all(market, account(id)));
     let transfer = (1u32..=3, 1u64..5000, 0u128..6, any::<bool>());
     let transfer = transfer.prop_map(|(id, units, name, is_in)| {
         let asset = protocol::AssetId(1);

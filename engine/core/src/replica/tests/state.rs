@@ -5,7 +5,7 @@ use super::*;
 
 /// The frame that `script` would apply next, under another origin and digest.
 fn refused_as(script: &Script, origin: Origin, outcome: Outcome) -> Option<Inconsistency> {
-    let action = Action::CancelAll { market: MARKET, account: account(1) };
+    let action = Action::cancel_all(MARKET, account(1));
     let header = FrameHeader {
         sequence: Sequence(script.sequence + 1),
         previous: script.previous[1],
