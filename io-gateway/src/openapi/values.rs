@@ -13,8 +13,11 @@ use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::admission;
+use crate::chains;
 use crate::order_json::{EXPIRIES, expiry_reason};
-use crate::routes::{admin, history, market_json, markets, order_history, orders};
+use crate::routes::{
+    admin, history, market_json, markets, order_history, orders, paging, withdrawals,
+};
 
 macro_rules! forms {
     ($($name:ident: $schema:expr;)*) => {$(
@@ -108,6 +111,20 @@ forms! {
         "^([Ll][Aa][Ss][Tt]|[Ii][Nn][Dd][Ee][Xx]|[Mm][Aa][Rr][Kk])$",
         "Last",
         "`Last`, `Index` or `Mark`, in any case."
+    );
+    FillKind: text("^", "User", "");
+    MillisecondsInput: whole(0, paging::TIME_MS_MAX, "Since 1970, UTC.");
+    Blockchain: words(&chains::names(), "A chain by its exact name.");
+    Address: text("^[!-~]([ -~]{0,254}[!-~])?$", "an-address", "1 to 256 printable characters.");
+    WithdrawalClientId: bounded(
+        1,
+        withdrawals::CLIENT_ID_CHARS_MAX,
+        r"^[^\x00-\x1f\x7f-\x9f]*$",
+        "A name of your own."
+    );
+    WithdrawalClientIdInput: either(
+        WithdrawalClientId::schema(),
+        ObjectBuilder::new().schema_type(SchemaType::Type(Type::Number)).into(),
     );
     LimitWord: words(&["Limit"], "");
     MarketWord: words(&["Market"], "");
