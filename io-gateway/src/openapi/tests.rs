@@ -1,3 +1,5 @@
+//! The document and the code say the same.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

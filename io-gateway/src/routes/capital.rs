@@ -123,7 +123,8 @@ struct WithdrawalLimitJson<'c> {
 
 /// How much the account could withdraw now.
 #[utoipa::path(
-    get, path = "/api/v1/account/limits/withdrawal", operation_id = "getWithdrawalLimit", tag = "Account",
+    get, path = "/api/v1/account/limits/withdrawal", operation_id = "getWithdrawalLimit",
+    tag = "Account",
     extensions(("x-instruction" = json!(Instruction::MaxWithdrawalQuantity.name()))),
     params(AssetQuery),
     responses((status = 200, description = "Success", body = WithdrawalLimitJson<'static>)),
@@ -203,7 +204,8 @@ struct SummaryJson<'c> {
 
 /// What the account has is worth, without margin.
 #[utoipa::path(
-    get, path = "/api/v1/capital/collateral", operation_id = "getCapitalCollateral", tag = "Account",
+    get, path = "/api/v1/capital/collateral", operation_id = "getCapitalCollateral",
+    tag = "Account",
     extensions(("x-instruction" = json!(Instruction::CollateralQuery.name()))),
     responses((status = 200, description = "Success", body = SummaryJson<'static>)),
 )]

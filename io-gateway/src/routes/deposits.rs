@@ -102,7 +102,8 @@ struct AddressJson {
 
 /// Where it could be sent. Custody is simulated: nothing is watched there.
 #[utoipa::path(
-    get, path = "/wapi/v1/capital/deposit/address", operation_id = "getDepositAddress", tag = "Account",
+    get, path = "/wapi/v1/capital/deposit/address", operation_id = "getDepositAddress",
+    tag = "Account",
     extensions(("x-instruction" = json!(Instruction::DepositAddressQuery.name()))),
     params(ChainQuery),
     responses((status = 200, description = "Success", body = AddressJson)),

@@ -139,12 +139,14 @@ fn withdrawal_json(
 ///
 /// Custody is simulated: nothing goes anywhere. With a `clientId` it happens once.
 #[utoipa::path(
-    post, path = "/wapi/v1/capital/withdrawals", operation_id = "requestWithdrawal", tag = "Account",
+    post, path = "/wapi/v1/capital/withdrawals", operation_id = "requestWithdrawal",
+    tag = "Account",
     extensions(("x-instruction" = json!(Instruction::Withdraw.name()))),
     request_body = RequestWithdrawal,
     responses(
         (status = 200, description = "Success", body = WithdrawalJson<'static>),
-        (status = 409, body = Refused, description = "The `clientId` was used before with other content"),
+        (status = 409, body = Refused,
+            description = "The `clientId` was used before with other content"),
     ),
 )]
 async fn withdraw(
