@@ -164,11 +164,11 @@ fn security_schemes() -> Value {
     })
 }
 
-const SESSION: &str = "Of a browser that has signed in. Where cookies are for HTTPS alone its name is \
-    `__Host-exchange_session`.";
+const SESSION: &str = "Of a browser that has signed in. Where cookies are for HTTPS alone, its name \
+    is `__Host-exchange_session`.";
 
 const SIGNATURE: &str = "Base64 of an ED25519 signature over \
-    `instruction=<name>&<k>=<v>…&timestamp=<ms>&window=<ms>`: every parameter sent, sorted by name.";
+    `instruction=<name>&<k>=<v>…&timestamp=<ms>&window=<ms>`: every parameter sent, by name.";
 
 #[cfg(test)]
 #[path = "openapi/tests.rs"]

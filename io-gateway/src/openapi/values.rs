@@ -38,6 +38,8 @@ const ORDER_ID_MAX: u64 = 9_223_372_036_854_775_807;
 /// In any unit; clients in JavaScript can still count so far.
 const MOMENT_MAX: u64 = 9_007_199_254_740_991;
 
+const BOOK_STATES: [BookState; 2] = [BookState::Open, BookState::CancelOnly];
+
 /// Any digits, not all of them zero, with at most one point inside.
 const POSITIVE: &str = r"^(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)$";
 
@@ -144,7 +146,7 @@ forms! {
         )),
     );
     // `Closed`, `LimitOnly` and `PostOnly` are known and refused.
-    BookStateWord: words(&[BookState::Open, BookState::CancelOnly].map(market_json::book_state_name), "");
+    BookStateWord: words(&BOOK_STATES.map(market_json::book_state_name), "");
     // Without NUL, which PostgreSQL cannot keep.
     Label: bounded(0, admin::LABEL_CHARS_MAX, r"^[^\x00]*$", "Text of your own.");
     TransferIdText: bounded(
