@@ -152,7 +152,6 @@ impl Access {
 }
 
 fn security_schemes() -> Value {
-    let header = |name: &str, description: &str| json!({"type": "apiKey", "in": "header", "name": name, "description": description});
     json!({
         "apiKey": header("X-API-Key", "The public key, base64 of 32 bytes."),
         "signature": header("X-Signature", SIGNATURE),
@@ -164,8 +163,13 @@ fn security_schemes() -> Value {
     })
 }
 
-const SESSION: &str = "Of a browser that has signed in. Where cookies are for HTTPS alone, its name \
-    is `__Host-exchange_session`.";
+/// A signing header, or one like it.
+fn header(name: &str, description: &str) -> Value {
+    json!({"type": "apiKey", "in": "header", "name": name, "description": description})
+}
+
+const SESSION: &str = "Of a browser that has signed in. Where cookies are for HTTPS alone, it is \
+    named `__Host-exchange_session`.";
 
 const SIGNATURE: &str = "Base64 of an ED25519 signature over \
     `instruction=<name>&<k>=<v>…&timestamp=<ms>&window=<ms>`: every parameter sent, by name.";
