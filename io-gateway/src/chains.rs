@@ -47,6 +47,10 @@ const CHAINS: [(&str, Form); 23] = [
     ("Zcash", Form::Hex),
 ];
 
+pub fn names() -> [&'static str; CHAINS.len()] {
+    CHAINS.map(|(name, _)| name)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Chain {
     pub name: &'static str,

@@ -40,6 +40,13 @@ const ADMINISTRATION: &str = "/admin/";
     ),
     components(schemas(
         crate::error::Body,
+        values::Amount,
+        values::Blockchain,
+        values::FillKind,
+        values::ListedAsset,
+        values::MillisecondsInput,
+        values::SideWord,
+        values::WithdrawalClientId,
         values::ClientNumberText,
         values::DepthLevels,
         values::KlineInterval,
@@ -137,7 +144,7 @@ impl Access {
                 let required = json!({"apiKey": [], "signature": [], "timestamp": []});
                 let mut windowed = required.clone();
                 windowed["window"] = json!([]);
-                json!([windowed, required])
+                json!([windowed, required, {"session": [], "csrfToken": []}])
             }
             Access::Administration => json!([{"adminToken": []}]),
         }
@@ -145,17 +152,27 @@ impl Access {
 }
 
 fn security_schemes() -> Value {
-    let header = |name: &str, description: &str| json!({"type": "apiKey", "in": "header", "name": name, "description": description});
     json!({
         "apiKey": header("X-API-Key", "The public key, base64 of 32 bytes."),
         "signature": header("X-Signature", SIGNATURE),
         "timestamp": header("X-Timestamp", "Your clock, ms; may run ahead by at most 5000."),
+        "session": {"type": "apiKey", "in": "cookie", "name": "exchange_session",
+            "description": SESSION},
+        "csrfToken": header("X-CSRF-Token", "What signing in answered; with a session."),
         "window": header("X-Window", "Ms for which the request holds, 1 to 60000; else 5000."),
     })
 }
 
+/// A signing header, or one like it.
+fn header(name: &str, description: &str) -> Value {
+    json!({"type": "apiKey", "in": "header", "name": name, "description": description})
+}
+
+const SESSION: &str = "Of a browser that has signed in. Where cookies are for HTTPS alone, it is \
+    named `__Host-exchange_session`.";
+
 const SIGNATURE: &str = "Base64 of an ED25519 signature over \
-    `instruction=<name>&<k>=<v>…&timestamp=<ms>&window=<ms>`: every parameter sent, sorted by name.";
+    `instruction=<name>&<k>=<v>…&timestamp=<ms>&window=<ms>`: every parameter sent, by name.";
 
 #[cfg(test)]
 #[path = "openapi/tests.rs"]

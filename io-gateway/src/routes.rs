@@ -53,12 +53,12 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(amend::routes().into())
         .merge(cancel_after::routes().into())
         .merge(order_history::routes())
-        .merge(fills::routes().into())
+        .merge(fills::routes())
         .merge(batch::routes())
         .merge(accounts::routes())
-        .merge(capital::routes().into())
-        .merge(deposits::routes().into())
-        .merge(withdrawals::routes().into())
+        .merge(capital::routes())
+        .merge(deposits::routes())
+        .merge(withdrawals::routes())
         .merge(auth_accounts::routes(&app).into())
         .merge(web::routes());
     if app.admin_token.is_some() {

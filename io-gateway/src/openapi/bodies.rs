@@ -7,9 +7,10 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::values::{
-    AbsentValue, Amount, BookStateWord, CancelAllKind, ClientNumberInput, FalseFlag, Label,
-    LeverageOne, LimitWord, ListedAsset, ListedMarket, MarketWord, OrderIdInput, PublicKeyText,
-    SelfTradePreventionWord, SideWord, TimeInForceWord, TransferIdText,
+    AbsentValue, Address, Amount, Blockchain, BookStateWord, CancelAllKind, ClientNumberInput,
+    FalseFlag, Label, LeverageOne, LimitWord, ListedAsset, ListedMarket, MarketWord, OrderIdInput,
+    PublicKeyText, SelfTradePreventionWord, SideWord, TimeInForceWord, TransferIdText,
+    WithdrawalClientIdInput,
 };
 use crate::parameters::MEMBERS_MAX;
 
@@ -198,4 +199,20 @@ pub struct ChangeMarket {
     pub fees: AbsentValue,
     #[schema(required = false)]
     pub filters: AbsentValue,
+}
+
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(max_properties = 64, example = json!({"symbol": "USDC", "blockchain": "Solana",
+    "address": "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin", "quantity": "25"}))]
+pub struct RequestWithdrawal {
+    pub symbol: ListedAsset,
+    /// One that the asset is on.
+    pub blockchain: Blockchain,
+    pub address: Address,
+    pub quantity: Amount,
+    /// With it the withdrawal happens once.
+    pub client_id: Option<WithdrawalClientIdInput>,
+    pub auto_borrow: Option<bool>,
+    pub auto_lend_redeem: Option<bool>,
 }

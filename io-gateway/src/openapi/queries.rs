@@ -6,8 +6,10 @@
 use utoipa::IntoParams;
 
 use super::values::{
-    ClientNumberText, DepthLevels, KlineInterval, ListedMarket, MarketKind, OffsetNumber,
-    OrderIdText, PositiveNumber, PriceTypeWord, RowsNumber, Seconds, SortDirectionWord, WindowWord,
+    Amount, Blockchain, ClientNumberText, DepthLevels, FillKind, KlineInterval, ListedAsset,
+    ListedMarket, MarketKind, MillisecondsInput, OffsetNumber, OrderIdText, PositiveNumber,
+    PriceTypeWord, RowsNumber, Seconds, SideWord, SortDirectionWord, WindowWord,
+    WithdrawalClientId,
 };
 
 #[derive(Debug, IntoParams)]
@@ -125,4 +127,80 @@ pub struct PastOrdersQuery {
     pub market_type: Option<Vec<MarketKind>>,
     /// No order has one: the answer is empty.
     pub strategy_id: Option<MarketKind>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct FillsQuery {
+    /// Only of this market.
+    pub symbol: Option<ListedMarket>,
+    /// Only of this order.
+    pub order_id: Option<OrderIdText>,
+    /// From this moment on.
+    pub from: Option<MillisecondsInput>,
+    /// To the end of this millisecond.
+    pub to: Option<MillisecondsInput>,
+    /// 100 if left out.
+    pub limit: Option<RowsNumber>,
+    /// Fills to skip.
+    pub offset: Option<OffsetNumber>,
+    /// By time; `Desc` if left out.
+    pub sort_direction: Option<SortDirectionWord>,
+    /// Fills here are all `User`; others are never found.
+    pub fill_type: Option<FillKind>,
+    /// Kinds of markets, may be repeated. Markets here are `SPOT`, others are never found.
+    pub market_type: Option<Vec<MarketKind>>,
+    /// No order has one: the answer is empty.
+    pub strategy_id: Option<MarketKind>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OrderLimitQuery {
+    pub symbol: ListedMarket,
+    pub side: SideWord,
+    /// Of a bid; the best ask if left out.
+    pub price: Option<Amount>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AssetQuery {
+    pub symbol: ListedAsset,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ChainQuery {
+    pub blockchain: Blockchain,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PeriodQuery {
+    /// From this moment on.
+    pub from: Option<MillisecondsInput>,
+    /// To the end of this millisecond.
+    pub to: Option<MillisecondsInput>,
+    /// 100 if left out.
+    pub limit: Option<RowsNumber>,
+    /// Rows to skip.
+    pub offset: Option<OffsetNumber>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct WithdrawalsQuery {
+    /// Only this one.
+    pub id: Option<ClientNumberText>,
+    /// Only the one asked for under this name.
+    pub client_id: Option<WithdrawalClientId>,
+    /// From this moment on.
+    pub from: Option<MillisecondsInput>,
+    /// To the end of this millisecond.
+    pub to: Option<MillisecondsInput>,
+    /// 100 if left out.
+    pub limit: Option<RowsNumber>,
+    /// Rows to skip.
+    pub offset: Option<OffsetNumber>,
 }

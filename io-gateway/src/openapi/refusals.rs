@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 /// Name, status and meaning.
-const REFUSALS: [(&str, &str, &str); 8] = [
+const REFUSALS: [(&str, &str, &str); 9] = [
     ("Invalid", "400", "Refused as it stands: correct the request"),
     ("Unauthorized", "401", "Who calls is not known, or may not"),
+    ("Forbidden", "403", "The key may not do this, or not from here; or no CSRF token came"),
     ("NotInTime", "408", "The body was not there in time"),
     ("TooLarge", "413", "The body is too long"),
     ("TooMany", "429", "Too many requests: nothing has happened, wait for `Retry-After`"),
@@ -36,9 +37,11 @@ pub fn responses() -> Value {
 pub fn of(guarded: bool, operation: &Value) -> Vec<(&'static str, &'static str)> {
     let has_body = operation.get("requestBody").is_some();
     let takes = has_body || guarded || operation.get("parameters").is_some();
+    let signed = operation.get("x-instruction").is_some();
     let applies = |name: &str| match name {
         "Fault" | "TooMany" => true,
         "Unauthorized" => guarded,
+        "Forbidden" => signed,
         "NotInTime" | "TooLarge" => has_body,
         "Invalid" | "Unavailable" | "NoAnswer" => takes,
         _ => false,

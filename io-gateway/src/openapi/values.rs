@@ -13,8 +13,11 @@ use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::admission;
+use crate::chains;
 use crate::order_json::{EXPIRIES, expiry_reason};
-use crate::routes::{admin, history, market_json, markets, order_history, orders};
+use crate::routes::{
+    admin, history, market_json, markets, order_history, orders, paging, withdrawals,
+};
 
 macro_rules! forms {
     ($($name:ident: $schema:expr;)*) => {$(
@@ -34,6 +37,8 @@ macro_rules! forms {
 const ORDER_ID_MAX: u64 = 9_223_372_036_854_775_807;
 /// In any unit; clients in JavaScript can still count so far.
 const MOMENT_MAX: u64 = 9_007_199_254_740_991;
+
+const BOOK_STATES: [BookState; 2] = [BookState::Open, BookState::CancelOnly];
 
 /// Any digits, not all of them zero, with at most one point inside.
 const POSITIVE: &str = r"^(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)$";
@@ -109,6 +114,20 @@ forms! {
         "Last",
         "`Last`, `Index` or `Mark`, in any case."
     );
+    FillKind: text("^", "User", "");
+    MillisecondsInput: whole(0, paging::TIME_MS_MAX, "Since 1970, UTC.");
+    Blockchain: words(&chains::names(), "A chain by its exact name.");
+    Address: text("^[!-~]([ -~]{0,254}[!-~])?$", "an-address", "1 to 256 printable characters.");
+    WithdrawalClientId: bounded(
+        1,
+        withdrawals::CLIENT_ID_CHARS_MAX,
+        r"^[^\x00-\x1f\x7f-\x9f]*$",
+        "A name of your own."
+    );
+    WithdrawalClientIdInput: either(
+        WithdrawalClientId::schema(),
+        ObjectBuilder::new().schema_type(SchemaType::Type(Type::Number)).into(),
+    );
     LimitWord: words(&["Limit"], "");
     MarketWord: words(&["Market"], "");
     FalseFlag: RefOr::T(Schema::Object(
@@ -127,7 +146,7 @@ forms! {
         )),
     );
     // `Closed`, `LimitOnly` and `PostOnly` are known and refused.
-    BookStateWord: words(&[BookState::Open, BookState::CancelOnly].map(market_json::book_state_name), "");
+    BookStateWord: words(&BOOK_STATES.map(market_json::book_state_name), "");
     // Without NUL, which PostgreSQL cannot keep.
     Label: bounded(0, admin::LABEL_CHARS_MAX, r"^[^\x00]*$", "Text of your own.");
     TransferIdText: bounded(

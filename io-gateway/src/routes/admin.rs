@@ -174,7 +174,8 @@ struct KeyAdded<'a> {
     responses(
         (status = 200, description = "Success", body = KeyAdded<'static>),
         (status = 404, body = Refused, description = "Unknown account"),
-        (status = 409, body = Refused, description = "The key is disabled, or another account has it"),
+        (status = 409, body = Refused, description = "The key is disabled,
+            or another account has it"),
     ),
 )]
 async fn add_key(
@@ -205,7 +206,8 @@ enum Direction {
 ///
 /// After a 504 repeat it, unchanged.
 #[utoipa::path(
-    post, path = "/admin/v1/accounts/{id}/deposits", operation_id = "deposit", tag = "Administration",
+    post, path = "/admin/v1/accounts/{id}/deposits", operation_id = "deposit",
+    tag = "Administration",
     params(AccountPath),
     request_body = TransferBody,
     responses(
@@ -226,7 +228,8 @@ async fn deposit(
 ///
 /// After a 504 repeat it, unchanged.
 #[utoipa::path(
-    post, path = "/admin/v1/accounts/{id}/withdrawals", operation_id = "withdraw", tag = "Administration",
+    post, path = "/admin/v1/accounts/{id}/withdrawals", operation_id = "withdraw",
+    tag = "Administration",
     params(AccountPath),
     request_body = TransferBody,
     responses(
@@ -306,7 +309,8 @@ fn transfer_id_of(text: &str) -> TransferId {
 
 /// What an account has, by asset it ever held.
 #[utoipa::path(
-    get, path = "/admin/v1/accounts/{id}/capital", operation_id = "getCapitalOf", tag = "Administration",
+    get, path = "/admin/v1/accounts/{id}/capital", operation_id = "getCapitalOf",
+    tag = "Administration",
     params(AccountPath),
     responses(
         (status = 200, description = "Success", body = BTreeMap<String, BalanceJson>),
@@ -322,7 +326,8 @@ async fn capital(
 
 /// Open orders of an account, in all markets.
 #[utoipa::path(
-    get, path = "/admin/v1/accounts/{id}/orders", operation_id = "getOpenOrdersOf", tag = "Administration",
+    get, path = "/admin/v1/accounts/{id}/orders", operation_id = "getOpenOrdersOf",
+    tag = "Administration",
     params(AccountPath),
     responses(
         (status = 200, description = "Success", body = Vec<PresentOrder>),
@@ -370,7 +375,8 @@ struct MarketChanged<'a> {
 
 /// Halts a market, or opens it again.
 #[utoipa::path(
-    patch, path = "/admin/v1/markets/{symbol}", operation_id = "changeMarket", tag = "Administration",
+    patch, path = "/admin/v1/markets/{symbol}", operation_id = "changeMarket",
+    tag = "Administration",
     params(MarketPath),
     request_body = ChangeMarket,
     responses((status = 200, description = "Success", body = MarketChanged<'static>)),

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::query::{Balance, Ticker, Window};
 use protocol::{
     AccountId, AssetId, AssetSpec, Catalog, Lots, MarketSpec, Price, Side, Units, text,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::json;
 use super::withdrawals::unknown_asset;
@@ -19,13 +20,15 @@ use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::openapi::queries::{AssetQuery, OrderLimitQuery};
+use crate::openapi::values::{AssetSymbol, DecimalText, NoAmount, NoMargin, SideWord, Symbol};
 use crate::order_json::{Null, asset};
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new()
-        .route("/api/v1/account/limits/order", get(order_limit))
-        .route("/api/v1/account/limits/withdrawal", get(withdrawal_limit))
-        .route("/api/v1/capital/collateral", get(collateral))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new()
+        .routes(routes!(order_limit))
+        .routes(routes!(withdrawal_limit))
+        .routes(routes!(collateral))
 }
 
 async fn available(app: &App, account: AccountId, asset: AssetId) -> Result<Units, ApiError> {
@@ -34,19 +37,31 @@ async fn available(app: &App, account: AccountId, asset: AssetId) -> Result<Unit
     Ok(balance.map_or(Units::ZERO, |balance| balance.available))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderLimit)]
 struct OrderLimitJson<'c> {
     auto_borrow: Null,
     auto_borrow_repay: Null,
     auto_lend_redeem: Null,
+    #[schema(value_type = DecimalText)]
     max_order_quantity: String,
+    #[schema(value_type = Option<DecimalText>, required)]
     price: Option<String>,
+    #[schema(value_type = SideWord)]
     side: Side,
+    #[schema(value_type = Symbol)]
     symbol: &'c str,
     reduce_only: Null,
 }
 
+/// How much the account could order now.
+#[utoipa::path(
+    get, path = "/api/v1/account/limits/order", operation_id = "getOrderLimit", tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::MaxOrderQuantity.name()))),
+    params(OrderLimitQuery),
+    responses((status = 200, description = "Success", body = OrderLimitJson<'static>)),
+)]
 async fn order_limit(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -94,15 +109,26 @@ fn lots_bought(quote: Units, price: Price, market: &MarketSpec) -> Lots {
     Lots(u64::try_from(u128::from(quote.0) / per_lot).unwrap_or(u64::MAX))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WithdrawalLimit)]
 struct WithdrawalLimitJson<'c> {
     auto_borrow: Null,
     auto_lend_redeem: Null,
+    #[schema(value_type = DecimalText)]
     max_withdrawal_quantity: String,
+    #[schema(value_type = AssetSymbol)]
     symbol: &'c str,
 }
 
+/// How much the account could withdraw now.
+#[utoipa::path(
+    get, path = "/api/v1/account/limits/withdrawal", operation_id = "getWithdrawalLimit",
+    tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::MaxWithdrawalQuantity.name()))),
+    params(AssetQuery),
+    responses((status = 200, description = "Success", body = WithdrawalLimitJson<'static>)),
+)]
 async fn withdrawal_limit(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -121,39 +147,68 @@ async fn withdrawal_limit(
     })
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Collateral)]
 struct CollateralJson<'c> {
+    #[schema(value_type = AssetSymbol)]
     symbol: &'c str,
+    #[schema(value_type = DecimalText)]
     asset_mark_price: String,
+    #[schema(value_type = DecimalText)]
     total_quantity: String,
+    #[schema(value_type = DecimalText)]
     balance_notional: String,
+    #[schema(value_type = NoMargin)]
     collateral_weight: &'static str,
+    #[schema(value_type = DecimalText)]
     collateral_value: String,
+    #[schema(value_type = DecimalText)]
     open_order_quantity: String,
+    #[schema(value_type = NoAmount)]
     lend_quantity: &'static str,
+    #[schema(value_type = DecimalText)]
     available_quantity: String,
 }
 
 /// The margin summary of an account that has no margin: what it has, and no debts.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CollateralSummary)]
 struct SummaryJson<'c> {
+    #[schema(value_type = DecimalText)]
     assets_value: String,
+    #[schema(value_type = NoAmount)]
     borrow_liability: &'static str,
     collateral: Vec<CollateralJson<'c>>,
+    #[schema(value_type = NoAmount)]
     imf: &'static str,
+    #[schema(value_type = NoAmount)]
     mmf: &'static str,
+    #[schema(value_type = NoAmount)]
     unsettled_equity: &'static str,
+    #[schema(value_type = NoAmount)]
     liabilities_value: &'static str,
     margin_fraction: Null,
+    #[schema(value_type = DecimalText)]
     net_equity: String,
+    #[schema(value_type = DecimalText)]
     net_equity_available: String,
+    #[schema(value_type = DecimalText)]
     net_equity_locked: String,
+    #[schema(value_type = NoAmount)]
     net_exposure_futures: &'static str,
+    #[schema(value_type = NoAmount)]
     pnl_unrealized: &'static str,
 }
 
+/// What the account has is worth, without margin.
+#[utoipa::path(
+    get, path = "/api/v1/capital/collateral", operation_id = "getCapitalCollateral",
+    tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::CollateralQuery.name()))),
+    responses((status = 200, description = "Success", body = SummaryJson<'static>)),
+)]
 async fn collateral(
     State(app): State<SharedApp>,
     caller: Caller,

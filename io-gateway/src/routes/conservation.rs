@@ -52,7 +52,8 @@ struct AssetConservation<'a> {
 
 /// Where all units of each asset are, at one moment.
 #[utoipa::path(
-    get, path = "/admin/v1/audit/conservation", operation_id = "getConservation", tag = "Administration",
+    get, path = "/admin/v1/audit/conservation", operation_id = "getConservation",
+    tag = "Administration",
     responses((status = 200, description = "Success", body = ConservationJson<'static>)),
 )]
 async fn conservation(State(app): State<SharedApp>) -> Result<Response, ApiError> {

@@ -1,11 +1,12 @@
 //! What came into the account, and where it could be sent: simulated custody.
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::{AssetSpec, text};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::paging::{Page, Period};
 use super::{json, json_text};
@@ -14,26 +15,30 @@ use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::chains::Chain;
 use crate::error::ApiError;
+use crate::openapi::queries::{ChainQuery, PeriodQuery};
+use crate::openapi::values::{AssetSymbol, DecimalText, Moment};
 use crate::order_json::{Null, asset, naive_time};
 use crate::transfers::{Deposit, Wanted};
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new()
-        .route("/wapi/v1/capital/deposits", get(deposits))
-        .route("/wapi/v1/capital/deposit/address", get(address))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(deposits)).routes(routes!(address))
 }
 
 /// Whoever funds an account here, it is the operator.
 const SOURCE: &str = "administrator";
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Deposit)]
 struct DepositJson<'c> {
     id: i32,
     source: &'static str,
     status: &'static str,
+    #[schema(value_type = AssetSymbol)]
     symbol: &'c str,
+    #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = Moment)]
     created_at: String,
     to_address: Null,
     from_address: Null,
@@ -44,6 +49,13 @@ struct DepositJson<'c> {
     platform_memo: Null,
 }
 
+/// What came into the account, newest first.
+#[utoipa::path(
+    get, path = "/wapi/v1/capital/deposits", operation_id = "getDeposits", tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::DepositQueryAll.name()))),
+    params(PeriodQuery),
+    responses((status = 200, description = "Success", body = Vec<DepositJson<'static>>)),
+)]
 async fn deposits(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -82,11 +94,20 @@ fn deposit_json<'c>(deposit: &Deposit, asset: &'c AssetSpec) -> DepositJson<'c> 
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DepositAddress)]
 struct AddressJson {
     address: String,
 }
 
+/// Where it could be sent. Custody is simulated: nothing is watched there.
+#[utoipa::path(
+    get, path = "/wapi/v1/capital/deposit/address", operation_id = "getDepositAddress",
+    tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::DepositAddressQuery.name()))),
+    params(ChainQuery),
+    responses((status = 200, description = "Success", body = AddressJson)),
+)]
 async fn address(
     State(app): State<SharedApp>,
     caller: Caller,

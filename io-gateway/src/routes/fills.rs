@@ -1,11 +1,12 @@
 //! The account's own side of its trades, from the database.
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::{AccountId, Catalog, MarketSpec, OrderId, Side, text};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::order_history::DIRECTIONS;
 use super::paging::{Page, Period};
@@ -15,6 +16,10 @@ use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::openapi::queries::FillsQuery;
+use crate::openapi::values::{
+    AssetSymbol, Count, DecimalText, Moment, OrderId as OrderIdForm, SideWord, Symbol, TradeNumber,
+};
 use crate::order_json::{Null, asset, naive_time};
 use crate::parameters::Parameters;
 use crate::past_fills::{Fill, Wanted};
@@ -29,27 +34,45 @@ const ALIASES: [(&str, &str); 5] = [
     ("sort_direction", "sortDirection"),
 ];
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new().route("/wapi/v1/history/fills", get(fills))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(fills))
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PastFill)]
 struct FillJson<'c> {
+    #[schema(value_type = TradeNumber)]
     trade_id: i64,
+    #[schema(value_type = OrderIdForm)]
     order_id: String,
+    #[schema(value_type = Option<Count>, required)]
     client_id: Option<String>,
+    #[schema(value_type = Symbol)]
     symbol: &'c str,
+    #[schema(value_type = SideWord)]
     side: Side,
+    #[schema(value_type = DecimalText)]
     price: String,
+    #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = DecimalText)]
     fee: String,
+    #[schema(value_type = AssetSymbol)]
     fee_symbol: &'c str,
     is_maker: bool,
+    #[schema(value_type = Moment)]
     timestamp: String,
     system_order_type: Null,
 }
 
+/// The account's own side of its trades.
+#[utoipa::path(
+    get, path = "/wapi/v1/history/fills", operation_id = "getFills", tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::FillHistoryQueryAll.name()))),
+    params(FillsQuery),
+    responses((status = 200, description = "Success", body = Vec<FillJson<'static>>)),
+)]
 async fn fills(
     State(app): State<SharedApp>,
     caller: Caller,

@@ -11,7 +11,7 @@ const LIMIT_MAX: u64 = 1_000;
 /// Deeper pages would make the database walk too far.
 const OFFSET_MAX: u64 = 1_000_000;
 /// The last millisecond of the year 9999.
-const TIME_MS_MAX: u64 = 253_402_300_799_999;
+pub const TIME_MS_MAX: u64 = 253_402_300_799_999;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Page {

@@ -1,14 +1,15 @@
 //! What leaves the account: asked for, debited at once, and confirmed when the database has the
 //! debit. Custody is simulated, so nothing goes anywhere.
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::{
     AccountId, Action, AssetSpec, Catalog, MarketId, Transfer, TransferId, Units, text,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::paging::{Page, Period};
 use super::{json, json_text};
@@ -18,33 +19,42 @@ use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
 use crate::chains::{self, Chain};
-use crate::error::{ApiError, Code};
+use crate::error::{ApiError, Body as Refused, Code};
+use crate::openapi::bodies::RequestWithdrawal;
+use crate::openapi::queries::WithdrawalsQuery;
+use crate::openapi::values::{AssetSymbol, DecimalText, Moment};
 use crate::order_json::{Null, asset, naive_time};
 use crate::parameters::{Parameters, Value};
 use crate::transfers::{
     Destination, Requested, WITHDRAWAL_MIN, Wanted, Withdrawal, WithdrawalRequest, transfer_of,
 };
 
-const CLIENT_ID_CHARS_MAX: usize = 255;
+pub const CLIENT_ID_CHARS_MAX: usize = 255;
 /// Where a withdrawal went that no client asked for.
 const OPERATOR: &str = "administrator";
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new().route("/wapi/v1/capital/withdrawals", get(withdrawals).post(withdraw))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(withdrawals, withdraw))
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Withdrawal)]
 struct WithdrawalJson<'c> {
     id: i32,
     blockchain: String,
+    #[schema(required)]
     client_id: Option<String>,
     identifier: Null,
+    #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = DecimalText)]
     fee: String,
+    #[schema(value_type = AssetSymbol)]
     symbol: &'c str,
     status: &'static str,
     to_address: String,
+    #[schema(value_type = Moment)]
     created_at: String,
     is_internal: bool,
     transaction_hash: Null,
@@ -59,6 +69,13 @@ struct WithdrawalJson<'c> {
     trigger_at: Null,
 }
 
+/// What left the account, newest first.
+#[utoipa::path(
+    get, path = "/wapi/v1/capital/withdrawals", operation_id = "getWithdrawals", tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::WithdrawalQueryAll.name()))),
+    params(WithdrawalsQuery),
+    responses((status = 200, description = "Success", body = Vec<WithdrawalJson<'static>>)),
+)]
 async fn withdrawals(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -118,6 +135,20 @@ fn withdrawal_json(
     })
 }
 
+/// Takes an amount out of the account at once.
+///
+/// Custody is simulated: nothing goes anywhere. With a `clientId` it happens once.
+#[utoipa::path(
+    post, path = "/wapi/v1/capital/withdrawals", operation_id = "requestWithdrawal",
+    tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::Withdraw.name()))),
+    request_body = RequestWithdrawal,
+    responses(
+        (status = 200, description = "Success", body = WithdrawalJson<'static>),
+        (status = 409, body = Refused,
+            description = "The `clientId` was used before with other content"),
+    ),
+)]
 async fn withdraw(
     State(app): State<SharedApp>,
     caller: Caller,
