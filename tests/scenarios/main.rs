@@ -16,6 +16,7 @@ mod market_data;
 mod administration;
 mod hostile;
 mod hang_up;
+mod foreign_clients;
 
 mod torture;
 mod faults;
@@ -81,7 +82,15 @@ fn trials() -> Vec<Trial> {
         let scenarios = groups.iter().copied().flatten().copied();
         scenarios.map(|(name, scenario)| Trial::test(name, move || lane.run(scenario))).collect()
     };
-    let (gentle, mut harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
+    let (mut gentle, mut harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
+    gentle.extend(foreign_clients::SCENARIOS.iter().map(|foreign| {
+        let possible = foreign.possible();
+        if let Err(lacking) = &possible {
+            eprintln!("{} is left out: {lacking}", foreign.name);
+        }
+        let trial = Trial::test(foreign.name, move || QUIET.run(foreign.scenario));
+        trial.with_ignored_flag(possible.is_err())
+    }));
     harsh.extend(machine::SCENARIOS.iter().map(|apart| {
         let possible = (apart.possible)();
         if let Err(lacking) = &possible {
