@@ -101,7 +101,7 @@ class Capital(Ccxt):
 
     def test_a_withdrawal_debits_at_once_and_is_confirmed(self):
         params = {"network": self.network("USDC")}
-        made = self.bob.withdraw("USDC", 12.5, ADDRESS, None, params)
+        made = self.bob.withdraw("USDC", 12.5, ADDRESS, params)
         self.assertEqual((made["currency"], made["amount"]), ("USDC", 12.5))
         self.assertEqual((made["addressTo"], made["internal"]), (ADDRESS, False))
         self.assertIn(made["status"], ("pending", "ok"))
@@ -120,13 +120,13 @@ class Capital(Ccxt):
     def test_an_address_with_characters_that_are_escaped_is_signed_all_the_same(self):
         address = "addr:with/odd chars+and=more"
         params = {"network": self.network("SOL")}
-        made = self.bob.withdraw("SOL", 0.5, address, None, params)
+        made = self.bob.withdraw("SOL", 0.5, address, params)
         self.assertEqual(made["addressTo"], address)
 
     def test_withdrawals_that_cannot_be_are_refused(self):
         params = {"network": self.network("USDC")}
         with self.assertRaises(ccxt.InsufficientFunds):
-            self.bob.withdraw("USDC", 10_000_000, ADDRESS, None, params)
+            self.bob.withdraw("USDC", 10_000_000, ADDRESS, params)
         raw = {"symbol": "USDC", "address": ADDRESS, "quantity": "1", "blockchain": "Solana"}
         for member, value in (("symbol", "NONE"), ("quantity", "0"), ("blockchain", "Moon")):
             with self.subTest(member=member), self.assertRaises(ccxt.BadRequest):
