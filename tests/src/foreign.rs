@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,12 @@ impl Script {
         self
     }
 
+    /// Where it is to be started, when not among the scripts.
+    pub fn folder(mut self, folder: &Path) -> Script {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Runs the tests of these modules, or those that [`CHOICE`] names.
     pub fn unittest(mut self, modules: &[&str], within: Duration) {
         self.command.args(["-m", "unittest", "--verbose"]);
@@ -81,8 +87,8 @@ impl Script {
     }
 
     /// Runs a program of `tests/clients/`.
-    pub fn program(mut self, file: &str, arguments: &[&str], within: Duration) {
-        self.command.arg(file).args(arguments);
+    pub fn program(mut self, file: &str, within: Duration) {
+        self.command.arg(clients::scripts(&repository_root()).join(file));
         self.run(within);
     }
 

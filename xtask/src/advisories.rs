@@ -21,15 +21,15 @@ const TOOLS: [(&str, &[&str]); 2] =
     [("cargo-audit", &["audit"]), ("cargo-deny", &["deny", "check", "advisories"])];
 
 pub fn check(root: &Path) -> Result<()> {
+    if !source_answers()? {
+        println!("not looked for: no advisory source is reachable ({SOURCE})");
+        return Ok(());
+    }
     let installed = TOOLS.iter().find(|(program, _)| tools::on_path(program).is_some());
     let Some((_, arguments)) = installed else {
         println!("not looked for: neither cargo-audit nor cargo-deny is installed");
         return Ok(());
     };
-    if !source_answers()? {
-        println!("not looked for: no advisory source is reachable ({SOURCE})");
-        return Ok(());
-    }
     run(cargo(root).args(*arguments))
 }
 
