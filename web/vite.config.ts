@@ -10,7 +10,7 @@ export default defineConfig(({ mode }) => {
     plugins: [react()],
     base: "./",
     build: { outDir: "dist", target: "es2022", sourcemap: true },
-    server: { proxy: { "/api": gateway, "/wapi": gateway, "/web/config.json": gateway } },
+    server: { proxy: { "/api": gateway, "/wapi": gateway, "/auth": gateway, "/web/config.json": gateway } },
     test: {
       include: ["src/**/*.test.{ts,tsx}"],
       environment: "node",

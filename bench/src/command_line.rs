@@ -14,7 +14,7 @@ use crate::error::BenchError;
 use crate::machine::{Load, Machine};
 use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
-use crate::{journal, queries, recovery, report, shard, snapshots};
+use crate::{journal, queries, recovery, report, rest, shard, snapshots};
 
 /// Measures the exchange. Build it with --release.
 #[derive(Parser)]
@@ -52,6 +52,8 @@ enum Verb {
     Snapshots(SnapshotsArgs),
     /// How long the replica takes to answer queries while it applies frames.
     Queries(QueriesArgs),
+    /// Orders over REST through a whole exchange of its own: throughput, latency, where time goes.
+    Rest(RestArgs),
 }
 
 #[derive(Args)]
@@ -226,6 +228,51 @@ impl QueriesArgs {
 }
 
 #[derive(Args)]
+struct RestArgs {
+    /// Folder on the disk to measure [default: bench-data beside the build]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Connections, one number after the other
+    #[arg(long = "connections", value_name = "N", num_args = 1..)]
+    #[arg(default_values_t = [1, 16, 64, 256], value_parser = value_parser!(u16).range(1..=1000))]
+    connections: Vec<u16>,
+    /// Orders at rest, one number after the other
+    #[arg(long = "resting", value_name = "N", num_args = 1..)]
+    #[arg(default_values_t = [0, 100_000], value_parser = value_parser!(u64).range(..=150_000))]
+    resting: Vec<u64>,
+    /// Milliseconds of one step, about
+    #[arg(long, default_value_t = 5000, value_parser = value_parser!(u64).range(1..=20_000))]
+    milliseconds: u64,
+    /// What the open loop offers, in percent of what the closed loop did
+    #[arg(long, default_value_t = 50, value_parser = value_parser!(u64).range(1..=200))]
+    open_percent: u64,
+    /// Tiny sizes: shows that it works, the figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl RestArgs {
+    fn settings(&self) -> rest::Settings {
+        let RestArgs { dir, connections, resting, milliseconds, open_percent, .. } = self;
+        let (dir, open_percent) = (dir.clone(), *open_percent);
+        if self.quick {
+            let (connections, resting, milliseconds) = (vec![1, 8], vec![0, 100], 100);
+            return rest::Settings { dir, connections, resting, milliseconds, open_percent };
+        }
+        rest::Settings {
+            dir,
+            connections: connections.iter().copied().map(usize::from).collect(),
+            resting: resting.clone(),
+            milliseconds: *milliseconds,
+            open_percent,
+        }
+    }
+}
+
+#[derive(Args)]
 struct CommonArgs {
     /// Runs a step, of which the median counts
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=1000))]
@@ -328,6 +375,15 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
                 );
             })?;
             let report = queries::report::Report::of(&machine, load, &settings, &figures);
+            text(&report, args.json)
+        }
+        Verb::Rest(args) => {
+            let (settings, load) = (args.settings(), Load::read());
+            let figures = rest::run(&settings, |step| {
+                let (kind, connections) = (step.kind.name(), step.connections);
+                eprintln!("{kind}, {connections}: {:.0} a second", step.answered_per_second);
+            })?;
+            let report = rest::report::Report::of(&machine, load, &settings, &figures);
             text(&report, args.json)
         }
     }

@@ -48,6 +48,20 @@ pub enum BenchError {
     Replica(#[source] engine_core::replica::ReplicaError),
     #[error("the replica's thread")]
     ReplicaLoop(#[source] engine::replica_loop::ReplicaLoopError),
+    #[error("the exchange to measure")]
+    Exchange(#[source] xtask::XtaskError),
+    #[error("exchange.toml cannot be read")]
+    Config(#[source] Box<toml::de::Error>),
+    #[error("{0} is no address")]
+    Address(String),
+    #[error("{0} has ended")]
+    Ended(String),
+    #[error("a secret key is damaged")]
+    Key,
+    #[error("a connection to the gateway broke")]
+    Wire(#[source] io::Error),
+    #[error("not the answer that was wanted: {0}")]
+    Answer(String),
     #[error("a thread panicked")]
     Thread,
     #[error("{sent} commands were sent and {durable} became durable")]

@@ -3,6 +3,7 @@
 //! orderflow ─▶ subject (whose book) ─▶ book (runs)  ─▶ recorder ─▶ report, with machine
 //!           └▶ shard/script ─────────▶ shard (runs) ─┘
 //!                                       └ clock
+//! rest: signed requests ─▶ load ─▶ a whole exchange of real processes
 
 pub mod command_line;
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod archive;
 pub mod recovery;
 pub mod snapshots;
 pub mod queries;
+pub mod rest;
 pub mod machine;
 pub mod report;
 pub mod error;

@@ -135,3 +135,21 @@ fn misuse_is_told_from_failure() {
         assert_eq!(bench(arguments).unwrap().status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn orders_go_over_rest_through_a_whole_exchange() {
+    let report = quick_report("rest");
+    let steps = report["steps"].as_array().unwrap();
+    // Three kinds, two loops, two numbers of connections, two of orders at rest.
+    assert_eq!(steps.len(), 24);
+    for step in steps {
+        assert_eq!(step["failed"], 0, "{step}");
+        assert!(is_positive(&step["answered_per_second"]), "{step}");
+        assert!(is_positive(&step["latency_ns"]["p50"]), "{step}");
+        for part in ["request_us", "verify_us", "queue_us", "decision_us", "durable_us"] {
+            assert!(is_positive(&step["split"][part]), "{part}: {step}");
+        }
+        let split = |part: &str| step["split"][part].as_f64().unwrap();
+        assert!(split("verify_us") + split("decision_us") < split("request_us"), "{step}");
+    }
+}

@@ -355,6 +355,7 @@ impl Pipeline {
             recent: RecentFrames::new(RECENT_BYTES_MAX),
             recalls: to_recalls,
             counters,
+            now_us: clock::now_us,
         };
         self.crew.spawn("replies", move || work.run())?;
         let broadcast = self.broadcast(&self.counters.recalls);

@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use crate::error::{ApiError, Code};
 use crate::parameters::{Parameters, Value};
 
-const SIDES: [(&str, Side); 2] = [("Bid", Side::Bid), ("Ask", Side::Ask)];
+pub(crate) const SIDES: [(&str, Side); 2] = [("Bid", Side::Bid), ("Ask", Side::Ask)];
 const TIMES_IN_FORCE: [(&str, TimeInForce); 3] = [
     ("GTC", TimeInForce::GoodTillCancelled),
     ("IOC", TimeInForce::ImmediateOrCancel),
@@ -151,7 +151,7 @@ fn at_market(
     }
 }
 
-fn price(parameters: &Parameters<'_>, market: &MarketSpec) -> Result<Price, ApiError> {
+pub(crate) fn price(parameters: &Parameters<'_>, market: &MarketSpec) -> Result<Price, ApiError> {
     required(parameters, "price")?
         .and_then(|value| decimal::price(value, market))
         .and_then(|price| {

@@ -36,10 +36,48 @@ pub enum Instruction {
     OrderCancelAll,
     OrderHistoryQueryAll,
     PositionQuery,
+    FillHistoryQueryAll,
+    DepositQueryAll,
+    DepositAddressQuery,
+    WithdrawalQueryAll,
+    Withdraw,
+    MaxOrderQuantity,
+    MaxWithdrawalQuantity,
+    CollateralQuery,
+}
+
+/// Whether a request leaves everything as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    Reads,
+    Changes,
 }
 
 impl Instruction {
-    const fn name(self) -> &'static str {
+    pub const fn effect(self) -> Effect {
+        match self {
+            Instruction::AccountQuery
+            | Instruction::BalanceQuery
+            | Instruction::OrderQuery
+            | Instruction::OrderQueryAll
+            | Instruction::OrderHistoryQueryAll
+            | Instruction::PositionQuery
+            | Instruction::FillHistoryQueryAll
+            | Instruction::DepositQueryAll
+            | Instruction::DepositAddressQuery
+            | Instruction::WithdrawalQueryAll
+            | Instruction::MaxOrderQuantity
+            | Instruction::MaxWithdrawalQuantity
+            | Instruction::CollateralQuery => Effect::Reads,
+            Instruction::AccountUpdate
+            | Instruction::Withdraw
+            | Instruction::OrderExecute
+            | Instruction::OrderCancel
+            | Instruction::OrderCancelAll => Effect::Changes,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Instruction::AccountQuery => "accountQuery",
             Instruction::AccountUpdate => "accountUpdate",
@@ -51,6 +89,14 @@ impl Instruction {
             Instruction::OrderCancelAll => "orderCancelAll",
             Instruction::OrderHistoryQueryAll => "orderHistoryQueryAll",
             Instruction::PositionQuery => "positionQuery",
+            Instruction::FillHistoryQueryAll => "fillHistoryQueryAll",
+            Instruction::DepositQueryAll => "depositQueryAll",
+            Instruction::DepositAddressQuery => "depositAddressQuery",
+            Instruction::WithdrawalQueryAll => "withdrawalQueryAll",
+            Instruction::Withdraw => "withdraw",
+            Instruction::MaxOrderQuantity => "maxOrderQuantity",
+            Instruction::MaxWithdrawalQuantity => "maxWithdrawalQuantity",
+            Instruction::CollateralQuery => "collateralQuery",
         }
     }
 }
@@ -69,6 +115,11 @@ pub struct Credentials<'a> {
 }
 
 impl<'a> Credentials<'a> {
+    /// Whether a request means to be signed at all.
+    pub fn are_sent(headers: &HeaderMap) -> bool {
+        headers.contains_key("X-API-Key") || headers.contains_key("X-Signature")
+    }
+
     pub fn read(headers: &'a HeaderMap, now_ms: u64) -> Result<Self, ApiError> {
         let key = required(headers, "X-API-Key")?;
         let key = decode_key(key).ok_or_else(|| unauthorized("X-API-Key: not a key"))?;
@@ -200,6 +251,14 @@ pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
 
 pub fn decode_key(text: &str) -> Option<PublicKey> {
     decode_base64(text)?.try_into().ok()
+}
+
+/// The key as curve point; weak ones, under which anything verifies, are refused.
+pub fn verifying_key(public_key: &PublicKey) -> Result<VerifyingKey, ApiError> {
+    VerifyingKey::from_bytes(public_key)
+        .ok()
+        .filter(|key| !key.is_weak())
+        .ok_or_else(|| ApiError::field("publicKey", "is no ED25519 public key"))
 }
 
 #[cfg(test)]

@@ -1,15 +1,20 @@
 //! `[gateway]` of exchange.toml and the flags over it: `RawConfig` as written → `Config` checked.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use protocol::{Catalog, GatewayId};
+use protocol::{AssetId, Catalog, GatewayId, Units, decimal};
 use serde::Deserialize;
 use service::{CommonArgs, ExchangeFile};
 
 use crate::error::GatewayError;
+use crate::limits::{LimitSettings, RawLimits};
+use crate::sessions::CookieTransport;
+use crate::sign_in_limits::SignInRates;
 
 /// REST gateway of the exchange: verifies, validates, encodes; answers when the engine has decided.
 #[derive(Parser, Debug)]
@@ -44,9 +49,18 @@ struct RawConfig {
     header_read_ms_max: u64,
     body_read_ms_max: u64,
     connections_max: usize,
+    connections_per_address_max: usize,
+    request_ms_max: u64,
+    unread_ms_max: u64,
+    limits: RawLimits,
     database_connections_max: u32,
     database_timeout_ms: u64,
     drain_ms_max: u64,
+    trusted_proxies: Vec<IpAddr>,
+    secure_cookies: bool,
+    sign_ins_per_address_min: u32,
+    sign_ins_per_email_min: u32,
+    faucet: BTreeMap<String, String>,
     web_dir: Option<PathBuf>,
     ws_url: Option<String>,
 }
@@ -67,9 +81,18 @@ impl Default for RawConfig {
             header_read_ms_max: 30_000,
             body_read_ms_max: 10_000,
             connections_max: 4_096,
+            connections_per_address_max: 2_048,
+            request_ms_max: 30_000,
+            unread_ms_max: 30_000,
+            limits: RawLimits::default(),
             database_connections_max: 8,
             database_timeout_ms: 1_000,
             drain_ms_max: 10_000,
+            trusted_proxies: Vec::new(),
+            secure_cookies: false,
+            sign_ins_per_address_min: 60,
+            sign_ins_per_email_min: 10,
+            faucet: BTreeMap::new(),
             web_dir: None,
             ws_url: None,
         }
@@ -96,7 +119,14 @@ pub struct HttpLimits {
     pub header_read_max: Duration,
     pub body_read_max: Duration,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    /// From the head of a request to its answer.
+    pub request_max: Duration,
+    /// How long a client may take nothing of its answers.
+    pub unread_max: Duration,
     pub drain_max: Duration,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -115,7 +145,12 @@ pub struct Config {
     pub gateway: GatewayId,
     pub engine: EngineLimits,
     pub http: HttpLimits,
+    pub limits: LimitSettings,
     pub database: DatabaseLimits,
+    pub cookie_transport: CookieTransport,
+    pub sign_in_rates: SignInRates,
+    /// What the faucet gives of each asset; it is off when that is nothing.
+    pub faucet: BTreeMap<AssetId, Units>,
     pub web_dir: Option<PathBuf>,
     pub ws_url: Option<String>,
     /// `EXCHANGE_ADMIN_TOKEN`; without it there is no admin surface.
@@ -145,6 +180,8 @@ impl Config {
             ("redis_timeout_ms", raw.redis_timeout_ms),
             ("header_read_ms_max", raw.header_read_ms_max),
             ("body_read_ms_max", raw.body_read_ms_max),
+            ("request_ms_max", raw.request_ms_max),
+            ("unread_ms_max", raw.unread_ms_max),
             ("database_timeout_ms", raw.database_timeout_ms),
             ("drain_ms_max", raw.drain_ms_max),
         ] {
@@ -153,6 +190,8 @@ impl Config {
         let counts = "must be 1 to 1000000";
         within("in_flight_max", raw.in_flight_max, 1..=1_000_000, counts)?;
         within("connections_max", raw.connections_max, 1..=1_000_000, counts)?;
+        let per_address = raw.connections_per_address_max;
+        within("connections_per_address_max", per_address, 1..=1_000_000, counts)?;
         within("engine_queue_max", raw.engine_queue_max, 1..=u64::MAX, "must be at least 1")?;
         let bytes = "must be 1024 to 1048576 bytes";
         within("body_bytes_max", raw.body_bytes_max, 1_024..=1_048_576, bytes)?;
@@ -162,7 +201,18 @@ impl Config {
             let rule = "must have at least 16 characters";
             return Err(GatewayError::Setting { key: "EXCHANGE_ADMIN_TOKEN", rule });
         }
+        let sign_in_rates = SignInRates {
+            per_address: rate("sign_ins_per_address_min", raw.sign_ins_per_address_min)?,
+            per_email: rate("sign_ins_per_email_min", raw.sign_ins_per_email_min)?,
+        };
+        let faucet = faucet(&raw.faucet, &file.catalog)?;
         Ok(Config {
+            cookie_transport: match raw.secure_cookies {
+                true => CookieTransport::HttpsOnly,
+                false => CookieTransport::Any,
+            },
+            sign_in_rates,
+            faucet,
             catalog: file.catalog,
             redis_url: file.redis_url,
             database_url: file.database_url,
@@ -182,8 +232,13 @@ impl Config {
                 header_read_max: Duration::from_millis(raw.header_read_ms_max),
                 body_read_max: Duration::from_millis(raw.body_read_ms_max),
                 connections_max: raw.connections_max,
+                connections_per_address_max: raw.connections_per_address_max,
+                request_max: Duration::from_millis(raw.request_ms_max),
+                unread_max: Duration::from_millis(raw.unread_ms_max),
                 drain_max: Duration::from_millis(raw.drain_ms_max),
+                trusted_proxies: raw.trusted_proxies,
             },
+            limits: raw.limits.check()?,
             database: DatabaseLimits {
                 connections_max: raw.database_connections_max,
                 timeout: Duration::from_millis(raw.database_timeout_ms),
@@ -193,6 +248,24 @@ impl Config {
             admin_token,
         })
     }
+}
+
+fn rate(key: &'static str, per_min: u32) -> Result<NonZeroU32, GatewayError> {
+    NonZeroU32::new(per_min).ok_or(GatewayError::Setting { key, rule: "must be at least 1" })
+}
+
+fn faucet(
+    raw: &BTreeMap<String, String>,
+    catalog: &Catalog,
+) -> Result<BTreeMap<AssetId, Units>, GatewayError> {
+    let amount = |(symbol, quantity): (&String, &String)| {
+        let asset = catalog.asset_by_symbol(symbol)?;
+        let units = decimal::parse(quantity).and_then(|value| decimal::units(value, asset)).ok()?;
+        Some((asset.id, units))
+    };
+    let rule = "must give amounts of listed assets";
+    let amounts = raw.iter().map(amount).collect::<Option<_>>();
+    amounts.ok_or(GatewayError::Setting { key: "faucet", rule })
 }
 
 fn within<T: PartialOrd>(
@@ -235,6 +308,8 @@ mod tests {
             ("reply_timeout_ms = 0", "reply_timeout_ms"),
             ("body_bytes_max = 10", "body_bytes_max"),
             ("in_flight_max = 0", "in_flight_max"),
+            ("sign_ins_per_email_min = 0", "sign_ins_per_email_min"),
+            ("faucet = { EUR = \"5\" }", "faucet"),
         ] {
             let error = check(section, None).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");

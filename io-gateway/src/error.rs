@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -39,6 +40,7 @@ pub enum GatewayError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
+    Forbidden,
     InsufficientFunds,
     InvalidAsset,
     InvalidClientRequest,
@@ -63,6 +65,7 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Code::InvalidSignature | Code::Unauthorized => StatusCode::UNAUTHORIZED,
+            Code::Forbidden => StatusCode::FORBIDDEN,
             Code::ResourceNotFound => StatusCode::NOT_FOUND,
             Code::PreconditionFailed => StatusCode::CONFLICT,
             Code::Maintenance | Code::TooManyRequests => StatusCode::SERVICE_UNAVAILABLE,
@@ -80,17 +83,25 @@ pub struct ApiError {
     pub status: StatusCode,
     pub message: Cow<'static, str>,
     cause: Option<String>,
+    /// Seconds after which a client turned away may try again.
+    retry_after_s: u64,
 }
 
-/// Seconds after which a client turned away may try again.
-const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+/// Of whoever was not told otherwise.
+const RETRY_AFTER_S: u64 = 1;
 
 const UNKNOWN_OUTCOME: &str =
     "The decision cannot be told any more; look whether it happened, an order may be there";
 
 impl ApiError {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        ApiError { code, status: code.status(), message: message.into(), cause: None }
+        ApiError {
+            code,
+            status: code.status(),
+            message: message.into(),
+            cause: None,
+            retry_after_s: RETRY_AFTER_S,
+        }
     }
 
     pub fn with_status(mut self, status: StatusCode) -> Self {
@@ -136,6 +147,15 @@ impl ApiError {
 
     pub fn overloaded() -> Self {
         Self::new(Code::TooManyRequests, "The exchange is busy, try again shortly")
+    }
+
+    /// A bucket of this scope is empty and has enough again after `wait`.
+    pub fn limited(scope: &str, wait: Duration) -> Self {
+        let message = format!("Too many requests of this {scope}");
+        let error = Self::new(Code::TooManyRequests, message);
+        let retry_after_s = wait.as_secs() + u64::from(wait.subsec_nanos() != 0);
+        ApiError { retry_after_s: retry_after_s.max(RETRY_AFTER_S), ..error }
+            .with_status(StatusCode::TOO_MANY_REQUESTS)
     }
 
     pub fn timeout() -> Self {
@@ -252,7 +272,7 @@ impl IntoResponse for ApiError {
         let turned_away =
             [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status);
         if turned_away {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S);
+            response.headers_mut().insert(header::RETRY_AFTER, self.retry_after_s.into());
         }
         // The rest of the request may still be on its way, and nobody will read it.
         if [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&self.status) {
@@ -289,6 +309,11 @@ mod tests {
     fn who_is_turned_away_learns_when_to_come_back() {
         let response = ApiError::overloaded().into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        for (wait_ms, said) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (59_500, "60")] {
+            let limited = ApiError::limited("key", Duration::from_millis(wait_ms));
+            assert_eq!((limited.status.as_u16(), limited.code), (429, Code::TooManyRequests));
+            assert_eq!(limited.into_response().headers()[header::RETRY_AFTER], said);
+        }
         assert!(!ApiError::not_found().into_response().headers().contains_key(header::RETRY_AFTER));
     }
 }

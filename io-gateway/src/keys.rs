@@ -1,10 +1,14 @@
 //! API keys: PostgreSQL owns them, a copy in memory answers.
 //!
-//! The copy is filled at start, follows changes every second, and is asked first; so trading goes
-//! on when the database is away, and only keys never seen before have to wait for it.
+//! The copy is filled at start, follows changes, and is asked first; so trading goes on when the
+//! database is away, and only keys never seen before have to wait for it.
+//!
+//! Invariant: while the database answers, a key that was revoked anywhere signs nothing after
+//! [`FOLLOW_EVERY`] and one query over a connection of its own, together less than a second.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,10 +18,10 @@ use sqlx::{PgPool, Row};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::auth::{self, PublicKey};
+use crate::auth::{self, Effect, PublicKey};
 use crate::error::{ApiError, Code};
 
-const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 /// Rows of one page while following.
 const PAGE_ROWS_MAX: i64 = 5_000;
 /// A transaction may become visible this long after the time it wrote.
@@ -32,11 +36,36 @@ const LOOKUP_WAIT_MAX: Duration = Duration::from_secs(1);
 pub struct ApiKey {
     pub account: AccountId,
     pub verifying: VerifyingKey,
+    pub limits: KeyLimits,
+}
+
+/// What a key may do less than its account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyLimits {
+    pub read_only: bool,
+    /// None: it may be used from any.
+    pub allowed_addresses: Arc<[IpAddr]>,
+}
+
+impl KeyLimits {
+    pub fn check(&self, effect: Effect, address: Option<IpAddr>) -> Result<(), ApiError> {
+        if self.read_only && effect == Effect::Changes {
+            return Err(ApiError::new(Code::Forbidden, "This API key may only read"));
+        }
+        let is_allowed = self.allowed_addresses.is_empty()
+            || address.is_some_and(|address| self.allowed_addresses.contains(&address));
+        if is_allowed {
+            return Ok(());
+        }
+        Err(ApiError::new(Code::Forbidden, "This API key may not be used from this address"))
+    }
 }
 
 #[derive(Debug)]
 pub struct KeyCache {
-    pool: PgPool,
+    pub(crate) pool: PgPool,
+    /// For following alone.
+    following: PgPool,
     keys: RwLock<HashMap<PublicKey, ApiKey>>,
     lookups: Semaphore,
 }
@@ -50,9 +79,9 @@ struct KeyRow {
 }
 
 impl KeyCache {
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: PgPool, following: PgPool) -> Self {
         let keys = RwLock::default();
-        KeyCache { pool, keys, lookups: Semaphore::new(LOOKUPS_MAX) }
+        KeyCache { pool, following, keys, lookups: Semaphore::new(LOOKUPS_MAX) }
     }
 
     /// The account that signs with `public_key`.
@@ -65,8 +94,8 @@ impl KeyCache {
         };
         metrics::counter!("gateway_key_lookups_total").increment(1);
         let row = sqlx::query(
-            "SELECT public_key, account_id, disabled_at, changed_at FROM api_keys \
-             WHERE public_key = $1",
+            "SELECT public_key, account_id, disabled_at, changed_at, read_only, \
+             allowed_addresses FROM api_keys WHERE public_key = $1",
         )
         .bind(&public_key[..])
         .fetch_optional(&self.pool)
@@ -88,6 +117,10 @@ impl KeyCache {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(public_key, key);
     }
 
+    pub(crate) fn forget(&self, public_key: &PublicKey) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(public_key);
+    }
+
     pub fn len(&self) -> usize {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -96,18 +129,15 @@ impl KeyCache {
         self.len() == 0
     }
 
-    /// Registers a key for an account the engine has. The same again changes nothing; a key of
-    /// another account, or one that was disabled, is refused.
+    /// Registers a key for an account the engine has. The same again changes nothing, its limits
+    /// neither; a key of another account, or one that was disabled, is refused.
     pub async fn register(
         &self,
         public_key: PublicKey,
         account: AccountId,
         label: Option<&str>,
     ) -> Result<(), ApiError> {
-        let verifying = VerifyingKey::from_bytes(&public_key)
-            .ok()
-            .filter(|key| !key.is_weak())
-            .ok_or_else(|| ApiError::field("publicKey", "is no ED25519 public key"))?;
+        auth::verifying_key(&public_key)?;
         let id = i64::from(account.get());
         let mut transaction =
             self.pool.begin().await.map_err(|error| ApiError::database(&error))?;
@@ -128,20 +158,16 @@ impl KeyCache {
         .await
         .map_err(|error| ApiError::database(&error))?;
         let row = sqlx::query(
-            "SELECT public_key, account_id, disabled_at, changed_at FROM api_keys \
-             WHERE public_key = $1",
+            "SELECT public_key, account_id, disabled_at, changed_at, read_only, \
+             allowed_addresses FROM api_keys WHERE public_key = $1",
         )
         .bind(&public_key[..])
         .fetch_one(&mut *transaction)
         .await
         .map_err(|error| ApiError::database(&error))?;
         transaction.commit().await.map_err(|error| ApiError::database(&error))?;
-        let key = ApiKey { account, verifying };
-        if read(&row).and_then(|row| row.key).as_ref() != Some(&key) {
-            let message = "publicKey: is disabled or belongs to another account";
-            return Err(ApiError::new(Code::PreconditionFailed, message));
-        }
-        self.insert(public_key, key);
+        let key = read(&row).and_then(|row| row.key).filter(|key| key.account == account);
+        self.insert(public_key, key.ok_or_else(key_taken)?);
         Ok(())
     }
 
@@ -178,14 +204,14 @@ impl KeyCache {
         let (mut newest, mut last_key) = (overlapped, Vec::new());
         loop {
             let rows = sqlx::query(
-                "SELECT public_key, account_id, disabled_at, changed_at FROM api_keys \
-                 WHERE (changed_at, public_key) > ($1, $2) \
+                "SELECT public_key, account_id, disabled_at, changed_at, read_only, \
+                 allowed_addresses FROM api_keys WHERE (changed_at, public_key) > ($1, $2) \
                  ORDER BY changed_at, public_key LIMIT $3",
             )
             .bind(newest.max(DateTime::<Utc>::UNIX_EPOCH))
             .bind(&last_key)
             .bind(PAGE_ROWS_MAX)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.following)
             .await?;
             for row in rows.iter().filter_map(read) {
                 newest = row.changed_at;
@@ -207,13 +233,22 @@ impl KeyCache {
     }
 }
 
+/// For a key that is registered already, and not as it is asked for.
+pub(crate) fn key_taken() -> ApiError {
+    let message = "publicKey: is disabled, has other limits or belongs to another account";
+    ApiError::new(Code::PreconditionFailed, message)
+}
+
 /// `None` for a row that only a hand could have written.
 fn read(row: &sqlx::postgres::PgRow) -> Option<KeyRow> {
     let public_key: PublicKey = row.try_get::<Vec<u8>, _>(0).ok()?.try_into().ok()?;
     let account = u32::try_from(row.try_get::<i64, _>(1).ok()?).ok().and_then(AccountId::new)?;
     let disabled_at: Option<DateTime<Utc>> = row.try_get(2).ok()?;
     let verifying = VerifyingKey::from_bytes(&public_key).ok()?;
-    let key = disabled_at.is_none().then_some(ApiKey { account, verifying });
+    let addresses: Vec<String> = row.try_get(5).ok()?;
+    let addresses: Result<Arc<[IpAddr]>, _> = addresses.iter().map(|it| it.parse()).collect();
+    let limits = KeyLimits { read_only: row.try_get(4).ok()?, allowed_addresses: addresses.ok()? };
+    let key = disabled_at.is_none().then_some(ApiKey { account, verifying, limits });
     Some(KeyRow { public_key, key, changed_at: row.try_get(3).ok()? })
 }
 
@@ -229,12 +264,29 @@ mod tests {
             .acquire_timeout(Duration::from_millis(200))
             .connect_lazy("postgres://nobody@127.0.0.1:1/nothing")
             .unwrap();
-        let cache = KeyCache::new(pool);
+        let cache = KeyCache::new(pool.clone(), pool);
         let verifying = SigningKey::from_bytes(&[7; 32]).verifying_key();
-        let key = ApiKey { account: AccountId::new(3).unwrap(), verifying };
+        let (account, limits) = (AccountId::new(3).unwrap(), KeyLimits::default());
+        let key = ApiKey { account, verifying, limits };
         cache.insert(verifying.to_bytes(), key.clone());
         assert_eq!(cache.get(&verifying.to_bytes()).await, Ok(key));
         let unknown = cache.get(&[9; 32]).await.unwrap_err();
         assert_eq!((unknown.code, unknown.status.as_u16()), (Code::Maintenance, 503));
+    }
+
+    #[test]
+    fn a_limited_key_does_less_and_only_from_its_addresses() {
+        let here: IpAddr = "10.0.0.1".parse().unwrap();
+        let there: IpAddr = "10.0.0.2".parse().unwrap();
+        let free = KeyLimits::default();
+        assert!(free.check(Effect::Changes, None).is_ok());
+        let reads = KeyLimits { read_only: true, ..KeyLimits::default() };
+        assert!(reads.check(Effect::Reads, Some(here)).is_ok());
+        assert_eq!(reads.check(Effect::Changes, Some(here)).unwrap_err().code, Code::Forbidden);
+        let home = KeyLimits { read_only: false, allowed_addresses: [here].into() };
+        assert!(home.check(Effect::Changes, Some(here)).is_ok());
+        for elsewhere in [Some(there), None] {
+            assert_eq!(home.check(Effect::Reads, elsewhere).unwrap_err().code, Code::Forbidden);
+        }
     }
 }

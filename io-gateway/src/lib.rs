@@ -1,9 +1,12 @@
 //! REST gateway: verifies, validates, encodes; answers when the engine has decided.
 //!
 //! ```text
-//! server ─▶ routes ─▶ body, parameters ─▶ auth (keys) ─▶ admission ─▶ submission ─▶ link ─▶ Redis
-//!                                                        queries ──────────────────▶ link ─▶ Redis
-//!           routes ◀─ order_json ◀──────────────────────────────────── replies ◀── link ◀─ Redis
+//! server (connections), limits
+//!   └─▶ routes ─▶ body, parameters ─▶ caller ─▶ admission ─▶ submission ─▶ link ─▶ Redis
+//!                                       │        queries ─────────────────▶ link ─▶ Redis
+//!       routes ◀─ order_json            │  ◀───────────────── replies ◀──── link ◀─
+//!                                       ├▶ auth, keys: a signature ──────────▶ PostgreSQL
+//!                                       └▶ sessions: a cookie, from logins ──▶ PostgreSQL
 //! ```
 //!
 //! Invariants: a command is sent again only under its own name, and only while its client waits;
@@ -17,10 +20,21 @@ pub mod error;
 pub mod app;
 pub mod server;
 pub mod routes;
+pub mod connections;
+pub mod client_address;
+pub mod limits;
+pub mod caller;
 pub mod body;
 pub mod parameters;
 pub mod auth;
 pub mod keys;
+pub mod account_keys;
+pub mod browser_accounts;
+pub mod sign_in_limits;
+pub mod passwords;
+pub mod logins;
+pub mod sessions;
+pub mod faucet;
 pub mod admission;
 pub mod submission;
 pub mod outstanding;
@@ -34,6 +48,9 @@ pub mod replies;
 pub mod order_json;
 pub mod history;
 pub mod past_orders;
+pub mod past_fills;
+pub mod transfers;
+pub mod chains;
 pub mod audit;
 pub mod clock;
 #[cfg(test)]

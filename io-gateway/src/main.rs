@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use io_gateway::app::App;
 use io_gateway::config::{Args, Config};
-use io_gateway::{routes, server};
+use io_gateway::{connections, routes, server};
 use service::{Ops, logs, stop};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,9 @@ async fn start(args: Args) -> anyhow::Result<()> {
         metrics::gauge!("gateway_orders_in_flight").set(count(watched.link.decisions_waiting()));
         metrics::gauge!("gateway_queries_in_flight").set(count(watched.link.answers_waiting()));
         metrics::gauge!("gateway_api_keys").set(count(watched.keys.len()));
+        for (scope, held) in watched.limits.held() {
+            metrics::gauge!("gateway_limit_holders", "scope" => scope).set(count(held));
+        }
     };
     let ops = Ops::start(config.ops_listen, refresh)?;
     let [redis, engine, epoch, database] =
@@ -47,6 +50,10 @@ async fn start(args: Args) -> anyhow::Result<()> {
     });
     let keys = Arc::clone(&app);
     tokio::spawn(async move { keys.keys.follow(|reachable| database.set(reachable)).await });
+
+    let limited = Arc::clone(&app);
+    tokio::spawn(async move { limited.limits.sweep().await });
+    connections::raise_descriptor_limit(config.http.connections_max);
 
     let token = CancellationToken::new();
     let stopping = token.clone();

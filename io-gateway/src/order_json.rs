@@ -1,7 +1,7 @@
 //! The contract's order object, from what the engine decided, from an order that is open, or from
 //! one that has ended.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use protocol::{
     AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder, OrderId,
     OrderKind, Outcome, Place, SelfTradePrevention, Side, TimeInForce, Trade, Units, text,
@@ -191,7 +191,12 @@ pub fn finished_json<'m>(
 /// `2025-01-01T00:00:00.123`, in UTC.
 fn naive(time_us: u64) -> String {
     let time = i64::try_from(time_us).ok().and_then(DateTime::from_timestamp_micros);
-    time.unwrap_or(DateTime::UNIX_EPOCH).format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+    naive_time(time.unwrap_or(DateTime::UNIX_EPOCH))
+}
+
+/// As the history writes times: without a zone.
+pub(crate) fn naive_time(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
 }
 
 /// The contract's word; what was asked for is no expiry.

@@ -104,6 +104,17 @@ impl<'a> Parameters<'a> {
         self.pairs().filter(move |(other, _)| *other == name).map(|(_, value)| value)
     }
 
+    /// With other spellings of some names, each pair `(sent, meant)`, read as what they mean. After
+    /// the signature has been checked: that covers the names as sent.
+    pub fn with_aliases(mut self, aliases: &[(&str, &'static str)]) -> Self {
+        for (name, _) in &mut self.pairs {
+            if let Some((_, meant)) = aliases.iter().find(|(alias, _)| *alias == &**name) {
+                *name = Cow::Borrowed(meant);
+            }
+        }
+        self
+    }
+
     /// The value under a name; null is as good as absent.
     pub fn get(&self, name: &str) -> Result<Option<&Value<'a>>, ApiError> {
         let mut values = self.all(name).filter(|value| **value != Value::Null);

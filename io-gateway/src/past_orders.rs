@@ -44,8 +44,8 @@ pub struct Wanted {
 
 const POSITIONS: &str = "SELECT stream, last_sequence FROM sink_position WHERE stream = ANY($1)";
 
-/// The end of a maker that was filled has its other columns in its placement, which is looked for
-/// backwards from there, and its sums in its fills.
+/// The end of a maker that was filled has its other columns in the row of its coming to rest. From
+/// then on it traded at its own price alone, which the fill that ended it tells, a lot.
 const ROWS: &str = "\
     SELECT e.order_id, e.market_id, e.side, e.lots_left, e.reason, e.ts, e.sequence, \
      coalesce(e.order_type, p.order_type) AS order_type, \
@@ -56,23 +56,27 @@ const ROWS: &str = "\
      coalesce(e.price_ticks, p.price_ticks) AS price_ticks, \
      coalesce(e.lots, p.lots) AS lots, e.asked_quote_units, \
      coalesce(e.executed_lots, p.lots) AS executed_lots, \
-     coalesce(e.executed_quote_units, f.quote_units) AS executed_quote_units, \
+     coalesce(e.executed_quote_units, \
+      p.executed_quote_units + p.lots_left * f.quote_units_per_lot) AS executed_quote_units, \
      coalesce(e.created_at, p.created_at) AS created_at \
     FROM (SELECT * FROM order_events WHERE account_id = $1 AND kind <> 1 \
-           AND ($2::smallint IS NULL OR market_id = $2) \
-           AND ($3::bigint IS NULL OR order_id = $3) \
+           AND ($2::smallint IS NULL OR market_id = $2) AND OF_ORDER \
           ORDER BY ts DIRECTION, sequence DIRECTION, sub DIRECTION LIMIT $4 OFFSET $5) AS e \
-    LEFT JOIN LATERAL (SELECT * FROM order_events AS placed \
-           WHERE e.created_at IS NULL AND placed.account_id = $1 \
-            AND placed.order_id = e.order_id AND placed.is_placement AND placed.ts <= e.ts \
-          ORDER BY placed.ts DESC, placed.sequence DESC, placed.sub DESC LIMIT 1) AS p ON true \
-    LEFT JOIN LATERAL (SELECT sum(fills.quote_units)::bigint AS quote_units FROM fills \
-           WHERE e.created_at IS NULL AND fills.account_id = $1 \
-            AND fills.order_id = e.order_id AND fills.ts BETWEEN p.ts AND e.ts) AS f ON true \
+    LEFT JOIN LATERAL (SELECT * FROM order_events AS rested \
+           WHERE e.created_at IS NULL AND rested.order_id = e.order_id AND rested.kind = 1 \
+          ORDER BY rested.sequence DESC LIMIT 1) AS p ON true \
+    LEFT JOIN LATERAL (SELECT quote_units / lots AS quote_units_per_lot FROM fills \
+           WHERE e.created_at IS NULL AND fills.account_id = $1 AND fills.ts = e.ts \
+            AND fills.sequence = e.sequence AND fills.order_id = e.order_id LIMIT 1) AS f ON true \
     ORDER BY e.ts DIRECTION, e.sequence DIRECTION, e.sub DIRECTION";
 
+/// What stands for OF_ORDER. Two statements, because a plan that serves both would walk all of the
+/// account's rows for one order.
+const ANY_ORDER: &str = "$3::bigint IS NULL";
+const ONE_ORDER: &str = "order_id = $3::bigint";
+
 impl SortDirection {
-    const fn sql(self) -> &'static str {
+    pub(crate) const fn sql(self) -> &'static str {
         match self {
             SortDirection::Ascending => "ASC",
             SortDirection::Descending => "DESC",
@@ -114,16 +118,17 @@ impl PastOrders {
         };
         // Any of those missing may stand before the page.
         let skipped = wanted.offset.saturating_sub(missing.len());
-        let rows: Vec<OrderRow> =
-            sqlx::query_as(AssertSqlSafe(ROWS.replace("DIRECTION", wanted.direction.sql())))
-                .bind(column::<_, i32>(wanted.account.get())?)
-                .bind(wanted.market.map(|market| column::<_, i16>(market.0)).transpose()?)
-                .bind(wanted.order.map(|order| column::<_, i64>(order.get())).transpose()?)
-                .bind(column::<_, i64>(wanted.limit + missing.len())?)
-                .bind(column::<_, i64>(skipped)?)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(database)?;
+        let of_order = if wanted.order.is_some() { ONE_ORDER } else { ANY_ORDER };
+        let sql = ROWS.replace("DIRECTION", wanted.direction.sql()).replace("OF_ORDER", of_order);
+        let rows: Vec<OrderRow> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(column::<_, i32>(wanted.account.get())?)
+            .bind(wanted.market.map(|market| column::<_, i16>(market.0)).transpose()?)
+            .bind(wanted.order.map(|order| column::<_, i64>(order.get())).transpose()?)
+            .bind(column::<_, i64>(wanted.limit + missing.len())?)
+            .bind(column::<_, i64>(skipped)?)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(database)?;
         transaction.commit().await.map_err(database)?;
         let mut stored = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -183,7 +188,7 @@ fn merge(
 }
 
 /// The column that a number of the engine's is kept in.
-fn column<T, C: TryFrom<T>>(number: T) -> Result<C, ApiError> {
+pub(crate) fn column<T, C: TryFrom<T>>(number: T) -> Result<C, ApiError> {
     C::try_from(number).map_err(|_| ApiError::bug("a number is beyond its column"))
 }
 
@@ -267,12 +272,16 @@ const SELF_TRADE_PREVENTIONS: [SelfTradePrevention; 3] = [
     SelfTradePrevention::RejectBoth,
 ];
 
-fn unsigned(column: i64) -> Option<u64> {
+pub(crate) fn unsigned(column: i64) -> Option<u64> {
     u64::try_from(column).ok()
 }
 
 /// The one of `all` that the protocol has this number for.
-fn of_code<T: Copy, const N: usize>(all: [T; N], code: fn(T) -> i16, number: i16) -> Option<T> {
+pub(crate) fn of_code<T: Copy, const N: usize>(
+    all: [T; N],
+    code: fn(T) -> i16,
+    number: i16,
+) -> Option<T> {
     all.into_iter().find(|it| code(*it) == number)
 }
 

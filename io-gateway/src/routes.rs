@@ -6,12 +6,21 @@ pub mod markets;
 pub mod history;
 pub mod orders;
 pub mod order_history;
+pub mod paging;
+pub mod fills;
 pub mod batch;
 pub mod accounts;
+pub mod capital;
+pub mod deposits;
+pub mod withdrawals;
 pub mod admin;
+pub mod auth_accounts;
+pub mod auth_keys;
+pub mod faucet;
 pub mod web;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -26,6 +35,7 @@ use tower_http::cors::{Any as AnyOrigin, CorsLayer};
 
 use crate::app::SharedApp;
 use crate::error::ApiError;
+use crate::limits;
 
 /// All routes. Requests must have gone through [`single_slash`] first.
 pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
@@ -35,8 +45,13 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(history::routes())
         .merge(orders::routes())
         .merge(order_history::routes())
+        .merge(fills::routes())
         .merge(batch::routes())
         .merge(accounts::routes())
+        .merge(capital::routes())
+        .merge(deposits::routes())
+        .merge(withdrawals::routes())
+        .merge(auth_accounts::routes(&app))
         .route("/web/config.json", get(web::config));
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));
@@ -45,13 +60,14 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::invalid("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
-        .with_state(app);
+        .with_state(Arc::clone(&app));
     let router = match web_dir.filter(|dir| dir.is_dir()) {
         Some(dir) => router.fallback_service(web::files(dir)),
         None => router.fallback(|| async { ApiError::not_found() }),
     };
     router
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app, limits::guard))
         .layer(middleware::map_response(in_shape))
         .layer(middleware::from_fn(count))
         .layer(cors())
@@ -84,6 +100,8 @@ pub(crate) fn json_text(text: String) -> Response {
     ([(header::CONTENT_TYPE, json)], text).into_response()
 }
 
+/// Any page may call, with a key; none of another origin may use a session: no credentials are
+/// allowed, and `X-CSRF-Token` is not among the headers.
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AnyOrigin)

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::app::SharedApp;
+use crate::connections::{ConnectionCounts, Place, cut_when_unread};
 use crate::error::GatewayError;
 use crate::routes::single_slash;
 
@@ -36,6 +37,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, GatewayError> {
 /// Serves until `stop`, then finishes what is in flight, for `drain_max` at most.
 pub async fn serve(listener: TcpListener, router: Router, app: SharedApp, stop: CancellationToken) {
     let connections = Arc::new(Semaphore::new(app.http.connections_max));
+    let counts = ConnectionCounts::new(app.http.connections_per_address_max);
     let graceful = GracefulShutdown::new();
     loop {
         // At the bound nobody new is accepted: they wait in the listen queue.
@@ -49,8 +51,10 @@ pub async fn serve(listener: TcpListener, router: Router, app: SharedApp, stop: 
         };
         match accepted {
             Ok((stream, remote)) => {
+                // Who has too many is hung up on: to say why takes as much as to serve.
+                let Some(place) = counts.admit(remote.ip().to_canonical()) else { continue };
                 let watcher = graceful.watcher();
-                connection(stream, remote, router.clone(), &app, watcher, permit);
+                connection(stream, remote, router.clone(), &app, watcher, (permit, place));
             }
             Err(error) => {
                 tracing::warn!(%error, "could not accept");
@@ -74,11 +78,12 @@ fn connection(
     router: Router,
     app: &SharedApp,
     watcher: hyper_util::server::graceful::Watcher,
-    permit: Option<OwnedSemaphorePermit>,
+    places: (Option<OwnedSemaphorePermit>, Place),
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "could not switch off Nagle's algorithm");
     }
+    cut_when_unread(&stream, app.http.unread_max);
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Remote(remote));
         single_slash(request.map(Body::new))
@@ -86,6 +91,7 @@ fn connection(
     let service = TowerToHyperService::new(service);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Runs from the answer before, so that an idle connection is closed by it too.
         .header_read_timeout(app.http.header_read_max)
         .max_header_size(HEADER_BYTES_MAX)
         // Who sends no more may still wait; and a whole request counts, whoever waits for it.
@@ -96,7 +102,7 @@ fn connection(
         if let Err(error) = connection.await {
             tracing::debug!(%error, %remote, "a connection broke");
         }
-        drop(permit);
+        drop(places);
         Ok::<(), Infallible>(())
     });
 }

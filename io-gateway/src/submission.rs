@@ -58,7 +58,9 @@ impl Submissions {
             });
         }
         let commands: Vec<Command> = tickets.iter().flatten().map(|it| it.command).collect();
+        let began = Instant::now();
         let mut sent = self.link.send(&commands).await.into_iter();
+        metrics::histogram!("gateway_queue_seconds").record(began.elapsed());
         // Before any waiting: what was refused must leave, lest it be sent again.
         for place in &mut tickets {
             let Ok(ticket) = place else { continue };
@@ -80,6 +82,7 @@ impl Submissions {
                 Err(error) => Err(error),
             });
         }
+        metrics::histogram!("gateway_decision_seconds").record(began.elapsed());
         Ok(decisions)
     }
 

@@ -19,6 +19,7 @@ mod hang_up;
 mod foreign_clients;
 mod browser_session;
 mod openapi;
+mod crowding;
 
 mod torture;
 mod faults;
@@ -27,6 +28,7 @@ mod recovery;
 mod persistence;
 mod overload;
 mod shutdown;
+mod gateways;
 
 use std::process::ExitCode;
 
@@ -48,6 +50,7 @@ const GENTLE: &[&[Scenario]] = &[
     administration::SCENARIOS,
     hang_up::SCENARIOS,
     hostile::SCENARIOS,
+    crowding::SCENARIOS,
 ];
 
 const HARSH: &[&[Scenario]] = &[
@@ -57,6 +60,7 @@ const HARSH: &[&[Scenario]] = &[
     persistence::SCENARIOS,
     overload::SCENARIOS,
     shutdown::SCENARIOS,
+    gateways::SCENARIOS,
 ];
 
 fn main() -> ExitCode {

@@ -10,6 +10,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ("placing::what_is_wrong_is_refused_by_its_code", what_is_wrong_is_refused_by_its_code),
     ("placing::each_order_of_a_batch_stands_alone", each_order_of_a_batch_stands_alone),
     ("placing::a_write_is_read_back_at_once", a_write_is_read_back_at_once),
+    ("placing::an_account_has_so_many_open_orders_a_market", open_orders_have_a_limit),
     ("placing::a_market_order_by_quote_spends_no_more", a_market_order_by_quote_spends_no_more),
 ];
 
@@ -172,4 +173,37 @@ fn a_market_order_by_quote_spends_no_more(world: &mut World) {
     let nobody = taker.place(&market_by_quote(SYMBOL, "Bid", "5")).ok();
     assert_eq!(nobody["status"], "Expired");
     taker.has("USDC", "9.989401", "0");
+}
+
+/// `open_orders_per_account_max` of exchange.toml.
+const OPEN_ORDERS_MAX: usize = 1000;
+const BATCH: usize = 20;
+
+fn open_orders_have_a_limit(world: &mut World) {
+    let trader = world.trader("hoarder", &[("USDC", "2000")]);
+    let order = limit(SYMBOL, "Bid", "1", "1");
+    let batch = json!(vec![order.clone(); BATCH]);
+    for _ in 0..OPEN_ORDERS_MAX / BATCH {
+        let answers = trader.place_batch(&batch).ok();
+        let placed = answers.as_array().unwrap().iter().filter(|one| one["status"] == "New");
+        assert_eq!(placed.count(), BATCH, "{answers}");
+    }
+    trader.place(&order).refused(400, "ORDER_LIMIT");
+    let answers = trader.place_batch(&json!([order])).ok();
+    assert_eq!(answers[0]["code"], "ORDER_LIMIT", "{answers}");
+    trader.has("USDC", "1000", "1000");
+    // Neither another market nor another account is concerned.
+    trader.place(&limit("SOL_USDC", "Bid", "1", "1")).ok();
+    let other = world.trader("modest", &[("USDC", "10")]);
+    other.place(&order).ok();
+    other.cancel_all(SYMBOL).ok();
+
+    let open = trader.open_orders(SYMBOL);
+    assert_eq!(open.len(), OPEN_ORDERS_MAX);
+    trader.cancel(&json!({"symbol": SYMBOL, "orderId": id_of(&open[0])})).ok();
+    trader.place(&order).ok();
+    trader.place(&order).refused(400, "ORDER_LIMIT");
+    trader.cancel_all(SYMBOL).ok();
+    trader.cancel_all("SOL_USDC").ok();
+    trader.has("USDC", "2000", "0");
 }

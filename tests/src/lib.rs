@@ -13,6 +13,7 @@ pub mod eventually;
 
 pub mod client;
 pub mod foreign;
+pub mod second_gateway;
 pub mod book_table;
 pub mod wire;
 pub mod socket;

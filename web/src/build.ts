@@ -1,8 +1,10 @@
 // Puts the page together: network below, stores on it. Everything the browser gives comes in as an
 // argument, so that a test can build the very page the user gets.
+import { BrowserAccounts } from "./api/browser_accounts";
 import { RestClient } from "./api/rest";
 import { StreamSocket, type ConnectionState } from "./api/socket";
 import { Account, type AccountOptions } from "./store/account";
+import { ApiKeys } from "./store/api_keys";
 import { Cell } from "./store/cell";
 import { Exchange } from "./store/exchange";
 
@@ -37,9 +39,22 @@ export function buildExchange(browser: Browser): Exchange {
     nowMs,
     deadlineMs: REST_DEADLINE_MS,
   });
+  const accounts = new BrowserAccounts(rest);
+  const account = new Account({
+    rest,
+    accounts,
+    storage,
+    randomU32,
+    pollEveryMs: ACCOUNT_POLL_MS,
+    isVisible,
+  });
   const connection = new Cell<ConnectionState>({ phase: "connecting", attempt: 0 });
   const socket = new StreamSocket({
-    url: async () => (await rest.streamUrl()) ?? sameHostStreamUrl(browser.origin),
+    url: async () => {
+      const { streamUrl, faucet } = await rest.webConfig();
+      account.faucetOn.set(faucet);
+      return streamUrl ?? sameHostStreamUrl(browser.origin);
+    },
     connect: browser.connect,
     random,
     backoff: { firstMs: 500, mostMs: 15_000 },
@@ -48,12 +63,6 @@ export function buildExchange(browser: Browser): Exchange {
     onState: (state) => connection.set(state),
     onRefused: (code, message) => console.error("stream request refused", code, message),
   });
-  const account = new Account({
-    rest,
-    storage,
-    randomU32,
-    pollEveryMs: ACCOUNT_POLL_MS,
-    isVisible,
-  });
-  return new Exchange({ rest, socket, connection, account, random, symbol });
+  const apiKeys = new ApiKeys(accounts);
+  return new Exchange({ rest, socket, connection, account, apiKeys, random, symbol });
 }

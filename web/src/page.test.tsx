@@ -153,6 +153,7 @@ async function openPage(routes: Routes = {}, storage: Storage | null = null) {
 }
 
 async function signIn(user: ReturnType<typeof userEvent.setup>): Promise<void> {
+  await user.click(await screen.findByRole("radio", { name: "With a key" }));
   await user.type(await screen.findByLabelText("API key"), API_KEY);
   await user.type(screen.getByLabelText("Secret"), SECRET);
   await user.click(screen.getByRole("button", { name: "Sign in" }));
@@ -238,6 +239,7 @@ describe("market data", () => {
 describe("signing in", () => {
   test("a secret of another key is refused before anything is sent", async () => {
     const { user, requests } = await page();
+    await user.click(await screen.findByRole("radio", { name: "With a key" }));
     await user.type(await screen.findByLabelText("API key"), API_KEY);
     await user.type(screen.getByLabelText("Secret"), API_KEY);
     await user.click(screen.getByRole("button", { name: "Sign in" }));
@@ -249,6 +251,7 @@ describe("signing in", () => {
     const { user } = await page({
       "GET /api/v1/capital": () => refuse(401, "UNAUTHORIZED", "unknown key"),
     });
+    await user.click(await screen.findByRole("radio", { name: "With a key" }));
     await user.type(await screen.findByLabelText("API key"), API_KEY);
     await user.type(screen.getByLabelText("Secret"), SECRET);
     await user.click(screen.getByRole("button", { name: "Sign in" }));
@@ -258,6 +261,7 @@ describe("signing in", () => {
   test("shows balances; signing out forgets them and the kept secret", async () => {
     window.sessionStorage.clear();
     const { user } = await page({}, window.sessionStorage);
+    await user.click(await screen.findByRole("radio", { name: "With a key" }));
     await user.click(await screen.findByLabelText(/Keep in this tab/));
     await signIn(user);
     expect(screen.getByTestId("available-USDC").textContent).toBe("1,000.5");

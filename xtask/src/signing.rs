@@ -133,6 +133,11 @@ mod tests {
             "fB8smzZmOvTEgMdPAMMn33bp5cSyr11tUIDVaCAilmMLD/c/hScTgADQiBgs4sWs7EjGXzj3pvBJetNyh4G2C\
              A=="
         );
+        assert_eq!(
+            signed("subscribe", &Value::Null),
+            "VuezQCs88zWDX4P2DQMyeJIgWIJHh7ibqEYlp/Y+oO7u8/1JsOKQlNmcO73zbiHlmpzBzkNZ5WbzpvFUMk+lA\
+             w=="
+        );
     }
 
     #[test]

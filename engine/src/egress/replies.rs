@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender};
+use metrics::{Histogram, histogram};
 use protocol::{Frame, GatewayId, Outcome, Sequence, keys};
 
 use super::Broadcast;
@@ -65,33 +67,57 @@ pub struct Replies {
     /// Asked for first answers that are no longer in memory. Full: the frame that says so goes out.
     pub recalls: Sender<Recall>,
     pub counters: Arc<EgressCounters>,
+    /// The wall clock, for the metrics alone.
+    pub now_us: fn() -> u64,
+}
+
+/// How long things took, for the metrics.
+struct Times {
+    /// From its reading by the ingress until a command was durable and came here.
+    durable: Histogram,
+    /// Until Redis had taken what was to be published.
+    publish: Histogram,
 }
 
 impl Replies {
     /// Runs until the journal has ended and everything is sent.
     pub fn run(mut self) -> Result<(), EngineError> {
         let mut letters = Letters::default();
+        let times = Times {
+            durable: histogram!("engine_durable_seconds"),
+            publish: histogram!("engine_reply_publish_seconds"),
+        };
         while let Ok(block) = self.blocks.recv() {
             let mut last = block.last;
-            self.add(&block, &mut letters)?;
+            self.add(&block, &mut letters, &times)?;
             while !self.broadcast.is_full()
                 && let Ok(block) = self.blocks.try_recv()
             {
                 last = block.last;
-                self.add(&block, &mut letters)?;
+                self.add(&block, &mut letters, &times)?;
             }
+            let began = Instant::now();
             let broadcast = &mut self.broadcast;
             letters.send_rest(|channel, frames| broadcast.push(channel.as_bytes(), frames));
             broadcast.flush();
+            times.publish.record(began.elapsed());
             self.counters.sequence.set(last.0);
         }
         Ok(())
     }
 
-    fn add(&mut self, block: &Arc<DurableBlock>, letters: &mut Letters) -> Result<(), EngineError> {
+    fn add(
+        &mut self,
+        block: &Arc<DurableBlock>,
+        letters: &mut Letters,
+        times: &Times,
+    ) -> Result<(), EngineError> {
+        let now_us = (self.now_us)();
         let Replies { broadcast, cursors, recent, recalls, .. } = self;
         recent.push(block);
         each_frame(&block.frames, block.before(), |frame| {
+            let took_us = now_us.saturating_sub(frame.command.time_us);
+            times.durable.record(Duration::from_micros(took_us));
             cursors.advance(frame.command.market(), frame.header.cursor);
             let first = match frame.header.outcome {
                 Outcome::Recognised { first } => {

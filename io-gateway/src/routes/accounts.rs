@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::{AccountId, Catalog, FeeRate, text};
@@ -15,6 +14,7 @@ use super::json;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::order_json::asset;
 use crate::parameters::Parameters;
@@ -34,11 +34,11 @@ pub(super) struct BalanceJson {
 
 async fn capital(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, _) =
-        app.signed_query(&headers, Instruction::BalanceQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::BalanceQuery, query.as_deref()).await?;
     json(&capital_json(&app, account).await?)
 }
 
@@ -82,11 +82,11 @@ struct AccountJson {
 
 async fn account(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, _) =
-        app.signed_query(&headers, Instruction::AccountQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::AccountQuery, query.as_deref()).await?;
     let orders = app.queries.open_orders(account, None).await?;
     json(&AccountJson {
         auto_borrow_settlements: false,
@@ -117,11 +117,11 @@ fn highest_fee(catalog: &Catalog, fee: fn(&protocol::MarketSpec) -> FeeRate) -> 
 /// Margin is not traded here: only its being off can be asked for.
 async fn update_account(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<(), ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    app.signed(&headers, Instruction::AccountUpdate, &parameters).await?;
+    app.signed(&caller, Instruction::AccountUpdate, &parameters).await?;
     for name in ["autoBorrowSettlements", "autoLend", "autoRepayBorrows"] {
         if parameters[0].flag(name)? == Some(true) {
             return Err(ApiError::not_implemented(name));

@@ -5,7 +5,6 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 use protocol::{AccountId, Action, Place};
@@ -16,6 +15,7 @@ use crate::admission;
 use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
+use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::order_json::OrderJson;
 use crate::parameters::Parameters;
@@ -35,11 +35,11 @@ type Element = Result<(Place, Decision), ApiError>;
 
 async fn place(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let rows = Parameters::rows_from_body(&body, ORDERS_MAX)?;
-    let account = app.signed(&headers, Instruction::OrderExecute, &rows).await?;
+    let account = app.signed(&caller, Instruction::OrderExecute, &rows).await?;
     // While nothing can be sent, nothing was: the whole request may be repeated.
     app.link.connection()?;
     let admitted = rows.iter().map(|row| admit(row, &app, account)).collect();

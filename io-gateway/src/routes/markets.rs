@@ -15,6 +15,7 @@ use crate::app::{App, SharedApp};
 use crate::error::ApiError;
 use crate::order_json::{Null, asset};
 use crate::parameters::{Parameters, Value};
+use crate::transfers::{WITHDRAWAL_FEE, WITHDRAWAL_MIN};
 
 const DEPTH_LEVELS: [u64; 7] = [5, 10, 20, 50, 100, 500, 1000];
 const DEPTH_LEVELS_DEFAULT: u64 = 1000;
@@ -53,7 +54,7 @@ struct TokenJson<'c> {
     minimum_deposit: String,
     minimum_withdrawal: String,
     maximum_withdrawal: Null,
-    withdrawal_fee: &'static str,
+    withdrawal_fee: String,
     native_decimals: u32,
 }
 
@@ -71,9 +72,9 @@ impl<'c> From<&'c AssetSpec> for AssetJson<'c> {
             deposit_enabled: true,
             withdraw_enabled: true,
             minimum_deposit: text::units(1, asset),
-            minimum_withdrawal: text::units(1, asset),
+            minimum_withdrawal: text::units(u128::from(WITHDRAWAL_MIN.0), asset),
             maximum_withdrawal: Null,
-            withdrawal_fee: "0",
+            withdrawal_fee: text::units(u128::from(WITHDRAWAL_FEE.0), asset),
             native_decimals: asset.decimals,
         };
         AssetJson {

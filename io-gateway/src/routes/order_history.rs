@@ -5,7 +5,6 @@
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::{AccountId, FinishedOrder, OrderId, Target};
@@ -15,6 +14,7 @@ use super::{json, json_text, markets};
 use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::order_json::finished_json;
 use crate::parameters::Parameters;
@@ -24,7 +24,7 @@ const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
 /// Deeper pages would make the database walk too far.
 const OFFSET_MAX: u64 = 1_000_000;
-const DIRECTIONS: [(&str, SortDirection); 2] =
+pub(super) const DIRECTIONS: [(&str, SortDirection); 2] =
     [("Asc", SortDirection::Ascending), ("Desc", SortDirection::Descending)];
 
 pub fn routes() -> Router<SharedApp> {
@@ -33,11 +33,11 @@ pub fn routes() -> Router<SharedApp> {
 
 async fn orders(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::OrderHistoryQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::OrderHistoryQueryAll, query.as_deref()).await?;
     match wanted(&app, account, &parameters)? {
         None => Ok(json_text("[]".to_owned())),
         Some(wanted) => {

@@ -2,7 +2,6 @@
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use protocol::{AccountId, Action, Closed, ClosedReason, MarketId, Place};
@@ -12,6 +11,7 @@ use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::order_json::{OrderJson, OrderState, fills};
 use crate::parameters::Parameters;
@@ -35,11 +35,11 @@ pub fn routes() -> Router<SharedApp> {
 
 async fn place(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    let account = app.signed(&headers, Instruction::OrderExecute, &parameters).await?;
+    let account = app.signed(&caller, Instruction::OrderExecute, &parameters).await?;
     let (order, _) = admission::place(&parameters[0], &app.catalog, account)?;
     let decision = submit(&app, order.market, Action::Place(order)).await?;
     json(&placed(&app, &order, &decision)?)
@@ -60,11 +60,11 @@ pub(super) fn placed<'a>(
 
 async fn look(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::OrderQuery, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::OrderQuery, query.as_deref()).await?;
     let market = admission::market(&parameters, &app.catalog)?;
     let target = admission::target(&parameters, market)?;
     let open = app.queries.order(account, market.id, target).await?;
@@ -74,11 +74,11 @@ async fn look(
 
 async fn cancel(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    let account = app.signed(&headers, Instruction::OrderCancel, &parameters).await?;
+    let account = app.signed(&caller, Instruction::OrderCancel, &parameters).await?;
     let market = admission::market(&parameters[0], &app.catalog)?;
     let target = admission::target(&parameters[0], market)?;
     let action = Action::Cancel { market: market.id, account, target };
@@ -89,11 +89,11 @@ async fn cancel(
 
 async fn open_orders(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let (account, parameters) =
-        app.signed_query(&headers, Instruction::OrderQueryAll, query.as_deref()).await?;
+        app.signed_query(&caller, Instruction::OrderQueryAll, query.as_deref()).await?;
     let market = match parameters.get("symbol")? {
         Some(_) => Some(admission::market(&parameters, &app.catalog)?.id),
         None => None,
@@ -123,11 +123,11 @@ pub(super) async fn open_orders_json(
 
 async fn cancel_all(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     BoundedBody(body): BoundedBody,
 ) -> Result<Response, ApiError> {
     let parameters = [Parameters::from_body(&body)?];
-    let account = app.signed(&headers, Instruction::OrderCancelAll, &parameters).await?;
+    let account = app.signed(&caller, Instruction::OrderCancelAll, &parameters).await?;
     let market = admission::market(&parameters[0], &app.catalog)?;
     // No order here is conditional, so there is none of that kind to cancel.
     if parameters[0].choice("orderType", &KINDS)? == Some(Kind::Conditional) {

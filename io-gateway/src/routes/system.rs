@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{json, json_text};
 use crate::app::SharedApp;
 use crate::auth::Instruction;
+use crate::caller::Caller;
 use crate::clock::now_ms;
 use crate::error::ApiError;
 
@@ -53,9 +54,9 @@ async fn status(State(app): State<SharedApp>) -> Result<Response, ApiError> {
 
 async fn position(
     State(app): State<SharedApp>,
-    headers: HeaderMap,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    app.signed_query(&headers, Instruction::PositionQuery, query.as_deref()).await?;
+    app.signed_query(&caller, Instruction::PositionQuery, query.as_deref()).await?;
     Ok(nothing().await)
 }

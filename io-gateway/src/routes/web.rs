@@ -18,10 +18,11 @@ use crate::error::ApiError;
 #[serde(rename_all = "camelCase")]
 struct WebConfig<'a> {
     ws_url: Option<&'a str>,
+    faucet: bool,
 }
 
 pub async fn config(State(app): State<SharedApp>) -> Result<Response, ApiError> {
-    json(&WebConfig { ws_url: app.ws_url.as_deref() })
+    json(&WebConfig { ws_url: app.ws_url.as_deref(), faucet: app.browser.faucet.is_on() })
 }
 
 /// The folder's files, index.html at `/`; what is not there answers as any unknown path does.

@@ -14,7 +14,7 @@ fn account(id: u32) -> AccountId {
 }
 
 async fn keys_are_registered_followed_and_disabled(postgres: &MigratedPostgres) {
-    let keys = KeyCache::new(postgres.pool.clone());
+    let keys = KeyCache::new(postgres.pool.clone(), postgres.pool.clone());
     let public = |seed: u8| SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes();
     keys.register(public(1), account(5), Some("first")).await.unwrap();
     keys.register(public(1), account(5), None).await.unwrap();
@@ -23,10 +23,10 @@ async fn keys_are_registered_followed_and_disabled(postgres: &MigratedPostgres) 
     let weak = keys.register([0; 32], account(5), None).await.unwrap_err();
     assert_eq!(weak.code, Code::InvalidClientRequest);
 
-    let other = KeyCache::new(postgres.pool.clone());
+    let other = KeyCache::new(postgres.pool.clone(), postgres.pool.clone());
     assert_eq!(other.get(&public(1)).await.unwrap().account, account(5));
     assert_eq!(other.get(&public(2)).await.unwrap_err().code, Code::Unauthorized);
-    let followed = KeyCache::new(postgres.pool.clone());
+    let followed = KeyCache::new(postgres.pool.clone(), postgres.pool.clone());
     let (told, mut heard) = tokio::sync::mpsc::channel(64);
     let follow = followed.follow(|reachable| told.try_send(reachable).unwrap());
     let disable = async {

@@ -1,8 +1,9 @@
 //! Behind a Redis, an engine of a few rules: enough to answer a gateway.
 //!
-//! A bid of 20.00 or more is filled at 20.00; an order for 6.66 lacks funds; one for 7.77 is never
-//! answered; anything else rests. The replica knows one open order of every account. A command that
-//! comes again is answered as the first time. [`Faults`] make it lose and forget.
+//! A bid of 20.00 or more is filled at 20.00; an order for 6.66 lacks funds, and so does a
+//! withdrawal of 666 units; an order for 7.77 is never answered; anything else rests. The replica
+//! knows one open order of every account. A command that comes again is answered as the first time.
+//! [`Faults`] make it lose and forget.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +20,8 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
 use xtask::private_servers::Server;
 
+/// A withdrawal of so much is refused.
+const LACKING: Units = Units(666);
 pub const FILLED_FROM: u64 = 2000;
 pub const CREATED_US: u64 = 1_767_225_600_123_456;
 
@@ -52,9 +55,12 @@ pub struct State {
     /// Commands that were decided: once each.
     pub decided: usize,
     pub finished: Vec<FinishedOrder>,
+    /// In ticks.
+    pub best_ask: Option<u64>,
     book_states: HashMap<MarketId, BookState>,
     frames: HashMap<Origin, (u64, Vec<u8>)>,
     transfers: Vec<(TransferId, Command, Sequence)>,
+    accounts_next: u32,
     sequence: u64,
 }
 
@@ -87,12 +93,14 @@ pub async fn run(redis: &Server, markets: &[&str]) -> FakeEngine {
         read: Vec::new(),
         decided: 0,
         finished: Vec::new(),
+        best_ask: None,
         book_states: HashMap::from([
             (MarketId(1), BookState::Open),
             (MarketId(2), BookState::Open),
         ]),
         frames: HashMap::new(),
         transfers: Vec::new(),
+        accounts_next: 5,
         sequence: 100,
     };
     let engine = FakeEngine { state: Arc::new(Mutex::new(state)) };
@@ -189,8 +197,12 @@ impl State {
                 Some((Outcome::Cancelled, vec![Event::Closed(closed(market, account))]))
             }
             Action::CreateAccount => {
-                let account = AccountId::new(5).unwrap();
+                let account = AccountId::new(self.accounts_next).unwrap();
+                self.accounts_next += 1;
                 Some((Outcome::AccountCreated { account }, Vec::new()))
+            }
+            Action::Withdraw(transfer) if transfer.units == LACKING => {
+                Some((Outcome::Refused(Refusal::InsufficientFunds), Vec::new()))
             }
             Action::Deposit(transfer) | Action::Withdraw(transfer) => {
                 let before = self.transfers.iter().find(|(id, _, _)| *id == transfer.id);
@@ -336,7 +348,12 @@ fn body(query: &Query, state: &State) -> Option<AnswerBody> {
         Ask::OpenOrders { account, .. } => AnswerBody::OpenOrders(vec![open(MarketId(1), account)]),
         Ask::Depth { .. } => AnswerBody::Depth(Depth {
             bids: vec![(Price::from_ticks(1999).unwrap(), Lots(5))],
-            asks: Vec::new(),
+            asks: state
+                .best_ask
+                .and_then(Price::from_ticks)
+                .map(|ask| (ask, Lots(7)))
+                .into_iter()
+                .collect(),
             update_id: 4,
             time_us: CREATED_US,
         }),

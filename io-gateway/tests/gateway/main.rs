@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on says where.
 
+mod account_keys;
 mod administration;
+mod browser_accounts;
+mod capital;
 mod database;
+mod deposits;
 mod fake_engine;
+mod fills;
+mod limits;
 mod migrated_postgres;
 mod order_history;
 mod resending;
+mod withdrawals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +26,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use fake_engine::order_id;
 use io_gateway::app::{App, SharedApp};
 use io_gateway::config::{Args, Config};
-use io_gateway::keys::ApiKey;
+use io_gateway::keys::{ApiKey, KeyLimits};
 use io_gateway::link::Health;
 use io_gateway::{clock, routes, server};
 use protocol::fixture::LISTING_TOML;
@@ -76,7 +83,8 @@ impl Stand {
         let secret = SigningKey::from_bytes(&[7; 32]);
         let verifying = secret.verifying_key();
         let account = AccountId::new(7).unwrap();
-        app.keys.insert(verifying.to_bytes(), ApiKey { account, verifying });
+        let limits = KeyLimits::default();
+        app.keys.insert(verifying.to_bytes(), ApiKey { account, verifying, limits });
         app.link.start(|_| ());
         let listener = server::listen(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -108,6 +116,18 @@ impl Stand {
 
     /// Status and body of one request.
     async fn raw(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+        let (head, body) = self.whole(method, path, headers, body).await;
+        (head[9..12].parse().unwrap(), body)
+    }
+
+    /// Head and body of the answer to one request.
+    async fn whole(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
         let head = format!(
@@ -119,7 +139,7 @@ impl Stand {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), body.to_owned())
+        (head.to_owned(), body.to_owned())
     }
 
     async fn json(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
@@ -136,11 +156,24 @@ impl Stand {
         signed: &str,
         body: &str,
     ) -> (u16, Value) {
-        let timestamp = clock::now_ms();
+        self.signed_at(&self.secret, clock::now_ms(), (method, path), instruction, signed, body)
+            .await
+    }
+
+    /// As [`Stand::signed`], by another key or at another time.
+    async fn signed_at(
+        &self,
+        secret: &SigningKey,
+        timestamp: u64,
+        (method, path): (&str, &str),
+        instruction: &str,
+        signed: &str,
+        body: &str,
+    ) -> (u16, Value) {
         let pairs = if signed.is_empty() { String::new() } else { format!("{signed}&") };
         let text = format!("instruction={instruction}&{pairs}timestamp={timestamp}&window=5000");
-        let signature = BASE64.encode(self.secret.sign(text.as_bytes()).to_bytes());
-        let key = BASE64.encode(self.secret.verifying_key().to_bytes());
+        let signature = BASE64.encode(secret.sign(text.as_bytes()).to_bytes());
+        let key = BASE64.encode(secret.verifying_key().to_bytes());
         let headers =
             format!("X-API-Key: {key}\r\nX-Signature: {signature}\r\nX-Timestamp: {timestamp}\r\n");
         self.json(method, path, &headers, body).await

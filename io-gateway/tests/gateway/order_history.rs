@@ -54,7 +54,7 @@ async fn store(postgres: &MigratedPostgres) {
         // Comes to rest having taken one lot, and is filled later as a maker.
         format!(
             "7, 0, '2026-01-01T00:00:01Z', 1, {}, 1, 1, 1, true, NULL, 0, 0, 2, true, 77, \
-            2100, 3, 2, 1, 2100, '2026-01-01T00:00:01Z'",
+            2100, 3, 2, 1, 2100000, '2026-01-01T00:00:01Z'",
             id(1)
         ),
         format!(

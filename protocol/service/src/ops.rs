@@ -7,9 +7,19 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tiny_http::{Header, Method, Request, Response, Server};
+
+/// Upper ends of the histograms, in seconds: from what a lock takes to what nobody waits for.
+const BUCKETS_S: [f64; 22] = [
+    10e-6, 20e-6, 50e-6, 100e-6, 150e-6, 200e-6, 300e-6, 500e-6, 750e-6, 1e-3, 1.5e-3, 2e-3, 3e-3,
+    5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 250e-3, 1.0, 5.0, 30.0,
+];
+/// Recorded values are put into their buckets this often, or they would be kept until somebody
+/// scrapes.
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
@@ -51,15 +61,25 @@ impl Ops {
         address: SocketAddr,
         refresh: impl Fn() + Send + 'static,
     ) -> Result<Ops, OpsError> {
-        let recorder = PrometheusBuilder::new().install_recorder().map_err(OpsError::Recorder)?;
+        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS_S);
+        let recorder = recorder.and_then(PrometheusBuilder::install_recorder);
+        let recorder = recorder.map_err(OpsError::Recorder)?;
         let server = Server::http(address)
             .map_err(|cause| OpsError::Listen { address, cause: cause.to_string() })?;
         let address = server.server_addr().to_ip().unwrap_or(address);
         let conditions = Conditions::default();
         let ops = Ops { address, conditions: Arc::clone(&conditions) };
         let serve = move || {
-            for request in server.incoming_requests() {
-                answer(request, &conditions, &recorder, &refresh);
+            let mut upkept = Instant::now();
+            // An error is the end of the listener.
+            while let Ok(request) = server.recv_timeout(UPKEEP_EVERY) {
+                if let Some(request) = request {
+                    answer(request, &conditions, &recorder, &refresh);
+                }
+                if UPKEEP_EVERY <= upkept.elapsed() {
+                    recorder.run_upkeep();
+                    upkept = Instant::now();
+                }
             }
         };
         thread::Builder::new().name("ops".to_owned()).spawn(serve).map_err(OpsError::Thread)?;

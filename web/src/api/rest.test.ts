@@ -60,6 +60,16 @@ describe("signed requests", () => {
     expect(sent[1]?.init.headers).toMatchObject({ "X-Timestamp": String(NOW_MS + 90_000) });
   });
 
+  test("of a browser session carry its token and no key", async () => {
+    const { rest, sent } = client(() => json([]));
+    const session = { accountId: "5", email: "ann@example.org", csrfToken: "the-token" };
+    await rest.cancelAll("SOL_USDC", session);
+    expect(sent[0]?.init.headers).toEqual({
+      "X-CSRF-Token": "the-token",
+      "Content-Type": "application/json",
+    });
+  });
+
   test("public requests carry no key", async () => {
     const { rest, sent } = client(() => json([]));
     await rest.markets();
@@ -102,7 +112,7 @@ describe("failures", () => {
 describe("the stream address", () => {
   test("comes from the gateway", async () => {
     const { rest } = client(() => json({ wsUrl: "ws://127.0.0.1:9001" }));
-    expect(await rest.streamUrl()).toBe("ws://127.0.0.1:9001");
+    expect(await rest.webConfig()).toEqual({ streamUrl: "ws://127.0.0.1:9001", faucet: false });
   });
 
   test.each([
@@ -111,11 +121,11 @@ describe("the stream address", () => {
     ["no address in it", () => json({})],
     ["no stream address", () => json({ wsUrl: "javascript:alert(1)" })],
   ])("%s: left to the caller", async (_what, answer) => {
-    expect(await client(answer).rest.streamUrl()).toBeNull();
+    expect((await client(answer).rest.webConfig()).streamUrl).toBeNull();
   });
 
   test("a server that is away is not the same as no address", async () => {
     const away = client(() => Promise.reject(new TypeError("Failed to fetch")));
-    expect(await failing(away.rest.streamUrl())).toMatchObject({ kind: "unreachable" });
+    expect(await failing(away.rest.webConfig())).toMatchObject({ kind: "unreachable" });
   });
 });

@@ -1,7 +1,8 @@
 // The REST side of the exchange. Every request has a deadline; every failure is a `Failure`.
 import type { MarketUnits } from "../format/decimal";
+import { accessHeaders, type Access, type BrowserSession } from "./access";
 import { Failure } from "./failure";
-import { signedHeaders, type Credentials, type Parameters } from "./signing";
+import type { Parameters } from "./signing";
 import {
   decodeBalances,
   decodeCandle,
@@ -43,11 +44,19 @@ export interface RestOptions {
   readonly deadlineMs: number;
 }
 
-interface Request {
+export interface RestRequest {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
   readonly parameters?: Parameters;
-  readonly signed?: { readonly instruction: string; readonly credentials: Credentials };
+  /** In place of parameters, for a body with more than plain members. */
+  readonly body?: unknown;
+  readonly session?: BrowserSession;
+  readonly signed?: { readonly instruction: string; readonly credentials: Access };
+}
+
+export interface WebConfig {
+  readonly streamUrl: string | null;
+  readonly faucet: boolean;
 }
 
 export class RestClient {
@@ -60,26 +69,26 @@ export class RestClient {
   }
 
   async markets(): Promise<readonly Market[]> {
-    return decodeMarkets(await this.#json({ method: "GET", path: "/api/v1/markets" }));
+    return decodeMarkets(await this.json({ method: "GET", path: "/api/v1/markets" }));
   }
 
   async depth(symbol: string, units: MarketUnits): Promise<DepthSnapshot> {
     const parameters = { symbol, limit: 1000 };
-    const answer = await this.#json({ method: "GET", path: "/api/v1/depth", parameters });
+    const answer = await this.json({ method: "GET", path: "/api/v1/depth", parameters });
     return decodeDepthSnapshot(answer, units);
   }
 
   /** Newest first. */
   async trades(symbol: string, limit: number, units: MarketUnits): Promise<readonly PublicTrade[]> {
     const parameters = { symbol, limit };
-    const answer = await this.#json({ method: "GET", path: "/api/v1/trades", parameters });
+    const answer = await this.json({ method: "GET", path: "/api/v1/trades", parameters });
     if (!Array.isArray(answer)) throw new Failure("garbled", "BAD_ANSWER", "trades are no array");
     return answer.map((trade) => decodeTrade(trade, units));
   }
 
   async ticker(symbol: string, units: MarketUnits): Promise<Ticker> {
     const parameters = { symbol };
-    const answer = await this.#json({ method: "GET", path: "/api/v1/ticker", parameters });
+    const answer = await this.json({ method: "GET", path: "/api/v1/ticker", parameters });
     return decodeTicker(answer, units);
   }
 
@@ -91,7 +100,7 @@ export class RestClient {
     units: MarketUnits,
   ): Promise<readonly Candle[]> {
     const parameters = { symbol, interval, startTime: startS };
-    const answer = await this.#json({ method: "GET", path: "/api/v1/klines", parameters });
+    const answer = await this.json({ method: "GET", path: "/api/v1/klines", parameters });
     if (!Array.isArray(answer)) throw new Failure("garbled", "BAD_ANSWER", "klines are no array");
     return answer.map((row) => decodeCandle(row, units)).filter((candle) => candle !== null);
   }
@@ -101,15 +110,18 @@ export class RestClient {
     return this.#options.nowMs() + this.#clockAheadMs;
   }
 
-  /** The stream address the gateway names, or null when it names none. */
-  async streamUrl(): Promise<string | null> {
+  /** What the gateway tells the page; nothing where it tells nothing. */
+  async webConfig(): Promise<WebConfig> {
     try {
-      const answer = await this.#json({ method: "GET", path: "/web/config.json" });
-      const url = (answer as { wsUrl?: unknown } | null)?.wsUrl;
-      return typeof url === "string" && /^wss?:\/\//.test(url) ? url : null;
+      const answer = await this.json({ method: "GET", path: "/web/config.json" });
+      const { wsUrl, faucet } = (answer ?? {}) as { wsUrl?: unknown; faucet?: unknown };
+      const isUrl = typeof wsUrl === "string" && /^wss?:\/\//.test(wsUrl);
+      return { streamUrl: isUrl ? wsUrl : null, faucet: faucet === true };
     } catch (error) {
       const failure = Failure.from(error);
-      if (failure.status === 404 || failure.kind === "garbled") return null;
+      if (failure.status === 404 || failure.kind === "garbled") {
+        return { streamUrl: null, faucet: false };
+      }
       throw failure;
     }
   }
@@ -126,41 +138,41 @@ export class RestClient {
     this.#clockAheadMs = Math.round(serverMs - (sentMs + receivedMs) / 2);
   }
 
-  async balances(credentials: Credentials): Promise<readonly Balance[]> {
+  async balances(credentials: Access): Promise<readonly Balance[]> {
     const signed = { instruction: "balanceQuery", credentials };
-    return decodeBalances(await this.#json({ method: "GET", path: "/api/v1/capital", signed }));
+    return decodeBalances(await this.json({ method: "GET", path: "/api/v1/capital", signed }));
   }
 
-  async openOrders(credentials: Credentials): Promise<readonly Order[]> {
+  async openOrders(credentials: Access): Promise<readonly Order[]> {
     const signed = { instruction: "orderQueryAll", credentials };
-    return decodeOrders(await this.#json({ method: "GET", path: "/api/v1/orders", signed }));
+    return decodeOrders(await this.json({ method: "GET", path: "/api/v1/orders", signed }));
   }
 
-  async place(order: PlaceOrder, credentials: Credentials): Promise<Order> {
+  async place(order: PlaceOrder, credentials: Access): Promise<Order> {
     const signed = { instruction: "orderExecute", credentials };
     const parameters: Parameters = { ...order };
     return decodeOrder(
-      await this.#json({ method: "POST", path: "/api/v1/order", parameters, signed }),
+      await this.json({ method: "POST", path: "/api/v1/order", parameters, signed }),
     );
   }
 
-  async cancel(symbol: string, orderId: string, credentials: Credentials): Promise<Order> {
+  async cancel(symbol: string, orderId: string, credentials: Access): Promise<Order> {
     const signed = { instruction: "orderCancel", credentials };
     const parameters = { symbol, orderId };
     return decodeOrder(
-      await this.#json({ method: "DELETE", path: "/api/v1/order", parameters, signed }),
+      await this.json({ method: "DELETE", path: "/api/v1/order", parameters, signed }),
     );
   }
 
-  async cancelAll(symbol: string, credentials: Credentials): Promise<readonly Order[]> {
+  async cancelAll(symbol: string, credentials: Access): Promise<readonly Order[]> {
     const signed = { instruction: "orderCancelAll", credentials };
     const parameters = { symbol };
     return decodeOrders(
-      await this.#json({ method: "DELETE", path: "/api/v1/orders", parameters, signed }),
+      await this.json({ method: "DELETE", path: "/api/v1/orders", parameters, signed }),
     );
   }
 
-  async #json(request: Request): Promise<unknown> {
+  async json(request: RestRequest): Promise<unknown> {
     const answer = await this.#text(request);
     try {
       return JSON.parse(answer);
@@ -169,7 +181,7 @@ export class RestClient {
     }
   }
 
-  async #text(request: Request): Promise<string> {
+  async #text(request: RestRequest): Promise<string> {
     const { baseUrl, fetch, deadlineMs } = this.#options;
     const signal = AbortSignal.timeout(deadlineMs);
     try {
@@ -189,11 +201,14 @@ export class RestClient {
     }
   }
 
-  #prepared({ method, path, parameters = {}, signed }: Request): [string, RequestInit] {
-    const timestampMs = this.serverNowMs();
-    const headers: Record<string, string> = signed
-      ? { ...signedHeaders(signed.instruction, parameters, signed.credentials, timestampMs) }
-      : {};
+  #prepared(request: RestRequest): [string, RequestInit] {
+    const { method, path, parameters = {}, body = parameters, signed, session } = request;
+    const credentials = signed?.credentials ?? session;
+    const instruction = signed?.instruction ?? "";
+    const headers: Record<string, string> =
+      credentials === undefined
+        ? {}
+        : { ...accessHeaders(instruction, parameters, credentials, this.serverNowMs()) };
     if (method === "GET") {
       const query = new URLSearchParams(
         Object.entries(parameters).map(([key, value]) => [key, String(value)]),
@@ -201,7 +216,7 @@ export class RestClient {
       return [query === "" ? path : `${path}?${query}`, { method, headers }];
     }
     headers["Content-Type"] = "application/json";
-    return [path, { method, headers, body: JSON.stringify(parameters) }];
+    return [path, { method, headers, body: JSON.stringify(body) }];
   }
 }
 

@@ -1,8 +1,11 @@
-// Who is signed in, what they own and what they have resting. The secret stays in memory; it goes
-// to the tab's session storage only when the user asked for that.
+// Who is signed in, what they own and what they have resting. A key's secret stays in memory; it
+// goes to the tab's session storage only when the user asked for that. A session is the cookie's,
+// which no script can read.
+import { isSession, type Access, type BrowserSession } from "../api/access";
+import type { BrowserAccounts } from "../api/browser_accounts";
 import { Failure } from "../api/failure";
 import type { PlaceOrder, RestClient } from "../api/rest";
-import { readCredentials, secretText, type Credentials } from "../api/signing";
+import { readCredentials, secretText } from "../api/signing";
 import type { Balance, Order } from "../api/wire";
 import { Cell } from "./cell";
 import {
@@ -14,17 +17,18 @@ import {
 } from "./open_orders";
 
 export interface Session {
-  readonly credentials: Credentials;
+  readonly credentials: Access;
 }
 
 export interface SignInProblem {
-  readonly field: "apiKey" | "secret" | "form";
+  readonly field: "apiKey" | "secret" | "email" | "password" | "form";
   readonly code: string;
   readonly message: string;
 }
 
 export interface AccountOptions {
   readonly rest: RestClient;
+  readonly accounts: BrowserAccounts;
   /** The tab's session storage; null where the browser denies it. */
   readonly storage: Pick<Storage, "getItem" | "setItem" | "removeItem"> | null;
   readonly randomU32: () => number;
@@ -41,6 +45,8 @@ export class Account {
   readonly openOrders = new Cell<OpenOrders>(NO_OPEN_ORDERS);
   /** Why the last refresh failed; what is shown is then older than it looks. */
   readonly refreshFailure = new Cell<Failure | null>(null);
+  /** Whether the exchange gives demo funds to those who ask. */
+  readonly faucetOn = new Cell(false);
 
   readonly #options: AccountOptions;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -72,10 +78,29 @@ export class Account {
     return null;
   }
 
-  /** Takes up a session the user chose to keep in this tab. */
+  /** Signs in, or up and in at once, with e-mail address and password; null when all is well. */
+  async enter(
+    how: "login" | "signup",
+    email: string,
+    password: string,
+  ): Promise<SignInProblem | null> {
+    try {
+      this.#enter(await this.#options.accounts.enter(how, email.trim(), password));
+      return null;
+    } catch (error) {
+      const { code, message } = Failure.from(error);
+      const field = (["email", "password"] as const).find((name) => message.startsWith(`${name}:`));
+      return { field: field ?? "form", code, message };
+    }
+  }
+
+  /** Takes up the key the user chose to keep in this tab, or the session of this browser. */
   resume(): void {
     const kept = this.#options.storage?.getItem(STORAGE_KEY);
-    if (kept === null || kept === undefined) return;
+    if (kept === null || kept === undefined) {
+      void this.#resumeSession();
+      return;
+    }
     try {
       const { apiKey, secret } = JSON.parse(kept) as { apiKey: string; secret: string };
       const credentials = readCredentials(apiKey, secret);
@@ -89,13 +114,20 @@ export class Account {
     }
   }
 
-  signOut(): void {
-    this.stop();
-    this.#options.storage?.removeItem(STORAGE_KEY);
-    this.session.set(null);
-    this.balances.set(null);
-    this.openOrders.set(NO_OPEN_ORDERS);
-    this.refreshFailure.set(null);
+  /** Ends the session everywhere; null when it is over, else we are still signed in. */
+  async signOut(): Promise<Failure | null> {
+    const credentials = this.session.get()?.credentials;
+    if (credentials !== undefined && isSession(credentials)) {
+      try {
+        await this.#options.accounts.leave(credentials);
+      } catch (error) {
+        const failure = Failure.from(error);
+        if (failure.status !== 401) return failure;
+      }
+      if (!this.#isStill(credentials)) return null;
+    }
+    this.#forget();
+    return null;
   }
 
   /** Ends the polling. */
@@ -142,6 +174,13 @@ export class Account {
     });
   }
 
+  /** Today's demo funds of an asset. Throws `Failure`. */
+  async askFaucet(symbol: string): Promise<void> {
+    const credentials = this.#credentials();
+    if (!isSession(credentials)) return;
+    await this.#acting(credentials, () => this.#options.accounts.askFaucet(symbol, credentials));
+  }
+
   async refresh(): Promise<void> {
     const credentials = this.session.get()?.credentials;
     if (credentials === undefined) return;
@@ -158,11 +197,35 @@ export class Account {
       this.openOrders.update((state) => withPoll(state, orders, askedAt));
       this.refreshFailure.set(null);
     } catch (error) {
-      if (this.#isStill(credentials)) this.refreshFailure.set(Failure.from(error));
+      if (!this.#isStill(credentials)) return;
+      const failure = Failure.from(error);
+      // The session has ended, here or elsewhere.
+      if (isSession(credentials) && failure.status === 401) this.#forget();
+      else this.refreshFailure.set(failure);
     }
   }
 
-  #enter(credentials: Credentials): void {
+  async #resumeSession(): Promise<void> {
+    let session: BrowserSession;
+    try {
+      session = await this.#options.accounts.me();
+    } catch {
+      // Nobody is signed in, or nothing answers: then the form is there to try.
+      return;
+    }
+    if (this.session.get() === null) this.#enter(session);
+  }
+
+  #forget(): void {
+    this.stop();
+    this.#options.storage?.removeItem(STORAGE_KEY);
+    this.session.set(null);
+    this.balances.set(null);
+    this.openOrders.set(NO_OPEN_ORDERS);
+    this.refreshFailure.set(null);
+  }
+
+  #enter(credentials: Access): void {
     this.openOrders.set(NO_OPEN_ORDERS);
     this.refreshFailure.set(null);
     this.session.set({ credentials });
@@ -181,7 +244,7 @@ export class Account {
   }
 
   /** Runs an action and refreshes afterwards, above all when its outcome is unknown. */
-  async #acting<T>(credentials: Credentials, action: () => Promise<T>): Promise<T> {
+  async #acting<T>(credentials: Access, action: () => Promise<T>): Promise<T> {
     try {
       return await action();
     } catch (error) {
@@ -191,15 +254,15 @@ export class Account {
     }
   }
 
-  #record(credentials: Credentials, change: (state: OpenOrders) => OpenOrders): void {
+  #record(credentials: Access, change: (state: OpenOrders) => OpenOrders): void {
     if (this.#isStill(credentials)) this.openOrders.update(change);
   }
 
-  #isStill(credentials: Credentials): boolean {
+  #isStill(credentials: Access): boolean {
     return this.session.get()?.credentials === credentials;
   }
 
-  #credentials(): Credentials {
+  #credentials(): Access {
     const session = this.session.get();
     if (session === null) throw new Failure("refused", "UNAUTHORIZED", "sign in first");
     return session.credentials;

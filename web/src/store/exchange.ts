@@ -5,6 +5,7 @@ import type { RestClient } from "../api/rest";
 import type { ConnectionState, StreamSocket } from "../api/socket";
 import type { Market } from "../api/wire";
 import type { Account } from "./account";
+import type { ApiKeys } from "./api_keys";
 import { Cell } from "./cell";
 import { MarketFeed } from "./market_feed";
 
@@ -18,6 +19,7 @@ export interface ExchangeOptions {
   readonly socket: StreamSocket;
   readonly connection: Cell<ConnectionState>;
   readonly account: Account;
+  readonly apiKeys: ApiKeys;
   readonly random: () => number;
   /** Wanted at first, from the address bar; the first market if there is none such. */
   readonly symbol: string | null;
@@ -30,6 +32,7 @@ export class Exchange {
   readonly feed = new Cell<MarketFeed | null>(null);
   readonly connection: Cell<ConnectionState>;
   readonly account: Account;
+  readonly apiKeys: ApiKeys;
 
   readonly #options: ExchangeOptions;
   #marketsTimer: ReturnType<typeof setTimeout> | undefined;
@@ -38,6 +41,7 @@ export class Exchange {
     this.#options = options;
     this.connection = options.connection;
     this.account = options.account;
+    this.apiKeys = options.apiKeys;
   }
 
   start(): void {

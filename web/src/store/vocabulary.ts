@@ -1,4 +1,7 @@
 // The words of the public API that views may use. Views import from `store` and `format` only.
+export { isSession } from "../api/access";
+export type { Access, BrowserSession } from "../api/access";
+export type { ApiKey, NewApiKey } from "../api/browser_accounts";
 export { Failure } from "../api/failure";
 export type { ConnectionState } from "../api/socket";
 export { INTERVALS } from "../api/wire";

@@ -5,6 +5,7 @@ import { priceText } from "../format/decimal";
 import type { Exchange } from "../store/exchange";
 import type { MarketFeed } from "../store/market_feed";
 import { EMPTY_DRAFT, type OrderDraft } from "../store/order_form";
+import { ApiKeysPanel } from "./ApiKeysPanel";
 import { BalancesPanel } from "./BalancesPanel";
 import { BookPanel } from "./BookPanel";
 import { ChartPanel } from "./ChartPanel";
@@ -81,6 +82,7 @@ function Desk({ exchange, feed }: { readonly exchange: Exchange; readonly feed: 
           onDraft={(change) => setDraft((present) => ({ ...present, ...change }))}
         />
         <BalancesPanel account={exchange.account} market={market} />
+        <ApiKeysPanel account={exchange.account} apiKeys={exchange.apiKeys} />
       </div>
       <OpenOrdersPanel account={exchange.account} />
     </main>

@@ -3,6 +3,7 @@ import { addDecimals, trimmedText } from "../format/decimal";
 import { grouped } from "../format/readable";
 import type { Account } from "../store/account";
 import type { Balance, Market } from "../store/vocabulary";
+import { FaucetRow } from "./FaucetRow";
 import { useCell } from "./use_cell";
 
 interface Props {
@@ -36,6 +37,7 @@ export function BalancesPanel({ account, market }: Props) {
       </table>
       {balances === null && <p className="quiet none">Loading…</p>}
       {balances?.length === 0 && <p className="quiet none">Nothing here yet.</p>}
+      <FaucetRow account={account} market={market} />
     </section>
   );
 }

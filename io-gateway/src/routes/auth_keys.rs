@@ -1,0 +1,157 @@
+//! The API keys of the account that is signed in.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::SigningKey;
+use serde::Serialize;
+
+use super::json;
+use crate::account_keys::AccountKey;
+use crate::app::SharedApp;
+use crate::auth::{self, Effect};
+use crate::body::BoundedBody;
+use crate::caller::Caller;
+use crate::error::ApiError;
+use crate::keys::KeyLimits;
+use crate::parameters::{Parameters, Value};
+
+const LABEL_CHARS_MAX: usize = 200;
+const ADDRESSES_MAX: usize = 20;
+
+pub fn routes() -> Router<SharedApp> {
+    Router::new().route("/auth/v1/keys", get(list).post(add).delete(revoke))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyJson {
+    public_key: String,
+    label: Option<String>,
+    read_only: bool,
+    allowed_addresses: Vec<IpAddr>,
+    created_at: i64,
+    /// Of a pair that the server made; told this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+fn key_json(key: AccountKey, secret: Option<String>) -> KeyJson {
+    KeyJson {
+        public_key: BASE64.encode(key.public_key),
+        label: key.label,
+        read_only: key.limits.read_only,
+        allowed_addresses: key.limits.allowed_addresses.to_vec(),
+        created_at: key.created_at.timestamp_millis(),
+        secret,
+    }
+}
+
+async fn list(State(app): State<SharedApp>, caller: Caller) -> Result<Response, ApiError> {
+    let (_, session) = app.in_session(&caller, Effect::Reads).await?;
+    let keys = app.keys.of_account(session.account).await?;
+    json(&keys.into_iter().map(|key| key_json(key, None)).collect::<Vec<_>>())
+}
+
+async fn add(
+    State(app): State<SharedApp>,
+    caller: Caller,
+    BoundedBody(body): BoundedBody,
+) -> Result<Response, ApiError> {
+    let (_, session) = app.in_session(&caller, Effect::Changes).await?;
+    let parameters = Parameters::from_body(&body)?;
+    let label = label(&parameters)?.to_owned();
+    let limits = KeyLimits {
+        read_only: parameters.flag("readOnly")?.unwrap_or(false),
+        allowed_addresses: addresses(&parameters)?.into(),
+    };
+    let (public_key, secret) = match parameters.text("publicKey")? {
+        Some(text) => {
+            let key = auth::decode_key(text)
+                .ok_or_else(|| ApiError::field("publicKey", "must be base64 of 32 bytes"))?;
+            (key, None)
+        }
+        None => {
+            let seed: [u8; 32] = rand::random();
+            let public_key = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+            (public_key, Some(BASE64.encode(seed)))
+        }
+    };
+    let worker = Arc::clone(&app);
+    let added = async move { worker.keys.add(session.account, public_key, &label, limits).await };
+    json(&key_json(app.detached(added).await?, secret))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Revoked {
+    public_key: String,
+}
+
+async fn revoke(
+    State(app): State<SharedApp>,
+    caller: Caller,
+    BoundedBody(body): BoundedBody,
+) -> Result<Response, ApiError> {
+    let (_, session) = app.in_session(&caller, Effect::Changes).await?;
+    let parameters = Parameters::from_body(&body)?;
+    let public_key = auth::decode_key(parameters.required_text("publicKey")?)
+        .ok_or_else(|| ApiError::field("publicKey", "must be base64 of 32 bytes"))?;
+    let worker = Arc::clone(&app);
+    app.detached(async move { worker.keys.revoke(session.account, public_key).await }).await?;
+    json(&Revoked { public_key: BASE64.encode(public_key) })
+}
+
+fn label<'p>(parameters: &'p Parameters<'_>) -> Result<&'p str, ApiError> {
+    let label = parameters.required_text("label")?;
+    let fits = (1..=LABEL_CHARS_MAX).contains(&label.chars().count());
+    if !fits || label.chars().any(char::is_control) {
+        return Err(ApiError::field("label", "must be 1 to 200 characters of text"));
+    }
+    Ok(label)
+}
+
+/// IPv4 in IPv6 clothes is IPv4, as it is in what requests come from.
+fn addresses(parameters: &Parameters<'_>) -> Result<Vec<IpAddr>, ApiError> {
+    let refuse = || ApiError::field("allowedAddresses", "must be at most 20 IP addresses");
+    let texts: Vec<String> = match parameters.get("allowedAddresses")? {
+        None => return Ok(Vec::new()),
+        Some(Value::Nested(json)) => serde_json::from_str(json).map_err(|_| refuse())?,
+        Some(_) => return Err(refuse()),
+    };
+    if ADDRESSES_MAX < texts.len() {
+        return Err(refuse());
+    }
+    let address = |text: &String| text.parse::<IpAddr>().map(|address| address.to_canonical());
+    texts.iter().map(address).collect::<Result<_, _>>().map_err(|_| refuse())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_a_short_list_of_whole_addresses() {
+        let of = |text: &str| {
+            let body = format!(r#"{{"allowedAddresses":{text}}}"#);
+            addresses(&Parameters::from_body(body.as_bytes()).unwrap())
+        };
+        let texts: Vec<String> = of(r#"["10.0.0.1","::1","::ffff:10.0.0.2"]"#)
+            .unwrap()
+            .iter()
+            .map(IpAddr::to_string)
+            .collect();
+        assert_eq!(texts, ["10.0.0.1", "::1", "10.0.0.2"]);
+        assert_eq!(of("null"), Ok(Vec::new()));
+        let many = format!("[{}]", vec![r#""::1""#; 21].join(","));
+        for text in [r#""::1""#, r#"["10.0.0.0/8"]"#, r#"["home"]"#, "[1]", "{}", &many] {
+            assert!(of(text).unwrap_err().message.starts_with("allowedAddresses: "), "{text}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! How often an address, and anybody for an e-mail address, may try a password or sign up.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::http::StatusCode;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::error::{ApiError, Code};
+use crate::logins::Email;
+
+/// Attempts between two sweeps of what is remembered of others.
+const SWEEP_EVERY: u32 = 1_024;
+
+/// Attempts a minute; as many may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignInRates {
+    pub per_address: NonZeroU32,
+    pub per_email: NonZeroU32,
+}
+
+#[derive(Debug)]
+pub struct SignInLimits {
+    addresses: DefaultKeyedRateLimiter<Option<IpAddr>>,
+    emails: DefaultKeyedRateLimiter<Email>,
+    attempts: AtomicU32,
+}
+
+impl SignInLimits {
+    pub fn new(rates: SignInRates) -> Self {
+        SignInLimits {
+            addresses: RateLimiter::keyed(Quota::per_minute(rates.per_address)),
+            emails: RateLimiter::keyed(Quota::per_minute(rates.per_email)),
+            attempts: AtomicU32::new(0),
+        }
+    }
+
+    /// Counts one attempt. An address over its limit costs the e-mail address nothing.
+    pub fn admit(&self, address: Option<IpAddr>, email: &Email) -> Result<(), ApiError> {
+        if self.attempts.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
+            self.addresses.retain_recent();
+            self.emails.retain_recent();
+        }
+        let within = self.addresses.check_key(&address.map(network)).is_ok()
+            && self.emails.check_key(email).is_ok();
+        if within {
+            return Ok(());
+        }
+        metrics::counter!("gateway_sign_ins_limited_total").increment(1);
+        Err(ApiError::new(Code::TooManyRequests, "Too many attempts, try again in a minute")
+            .with_status(StatusCode::TOO_MANY_REQUESTS))
+    }
+}
+
+/// One subscriber has a whole /64 of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_and_each_email_has_its_own_limit() {
+        let rate = |rate| NonZeroU32::new(rate).unwrap();
+        let limits = SignInLimits::new(SignInRates { per_address: rate(4), per_email: rate(3) });
+        let attempt = |address: &str, email: &str| {
+            limits.admit(Some(address.parse().unwrap()), &Email::parse(email).unwrap())
+        };
+        for _ in 0..3 {
+            attempt("10.0.0.1", "ann@example.org").unwrap();
+        }
+        let error = attempt("10.0.0.2", "Ann@example.org").unwrap_err();
+        assert_eq!((error.code, error.status.as_u16()), (Code::TooManyRequests, 429));
+        attempt("10.0.0.1", "bob@example.org").unwrap();
+        assert!(attempt("10.0.0.1", "bob@example.org").is_err(), "this address had its four");
+        attempt("10.0.0.2", "bob@example.org").unwrap();
+        for last in 0..4 {
+            attempt(&format!("2001:db8::{last}"), &format!("c{last}@example.org")).unwrap();
+        }
+        assert!(attempt("2001:db8::5", "d@example.org").is_err(), "one network, one limit");
+    }
+}
