@@ -15,9 +15,8 @@ use crate::tools;
 /// Written last, so that an environment is either whole or made again.
 const WHOLE: &str = ".whole";
 
-/// What pip says when nobody answers it, as against a package that is not there.
-const UNREACHABLE: [&str; 4] =
-    ["Retrying (Retry(", "Failed to establish a new connection", "timed out", "ProxyError"];
+/// What pip says when nobody answers it to the last try, as against a package that is not there.
+const UNREACHABLE: [&str; 3] = ["Retry(total=0,", "Max retries exceeded", "Read timed out"];
 
 /// A requirements file in `tests/clients/`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,7 +85,7 @@ impl Environment {
             }
             Err(XtaskError::Command { outcome, .. }) => {
                 let said = fs::read_to_string(&log).unwrap_or_default();
-                if UNREACHABLE.iter().any(|words| said.contains(words)) {
+                if nobody_answered(&said) {
                     return Ok(Made::Unreachable);
                 }
                 Err(XtaskError::NotReady {
@@ -128,6 +127,10 @@ pub fn ensure(root: &Path) -> Result<()> {
     Ok(())
 }
 
+fn nobody_answered(said: &str) -> bool {
+    UNREACHABLE.iter().any(|words| said.contains(words))
+}
+
 fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -153,6 +156,16 @@ mod tests {
             assert!(packages.len() > 5, "{environment:?}");
             assert!(packages.iter().all(|line| line.contains("==")), "{environment:?}");
         }
+    }
+
+    #[test]
+    fn a_registry_that_is_away_is_told_from_a_package_that_is_not_there() {
+        let retrying = "WARNING: Retrying (Retry(total=1, connect=None)) after connection broken";
+        let missing = "ERROR: No matching distribution found for ccxt==9";
+        let last = "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken";
+        assert!(nobody_answered(&format!("{retrying}\n{last}\n{missing}")));
+        assert!(!nobody_answered(missing));
+        assert!(!nobody_answered(&format!("{retrying}\n{missing}")));
     }
 
     #[test]

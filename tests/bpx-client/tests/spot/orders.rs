@@ -92,7 +92,7 @@ fn by_both_ids(world: &mut World) {
     for symbol in [None, Some(SYMBOL)] {
         let open = alice.ask(async |client| client.get_open_orders(symbol).await);
         let ids: Vec<String> = open.into_iter().map(|order| as_limit(order).id).collect();
-        assert_eq!(ids, [placed.id.clone()]);
+        assert_eq!(ids, std::slice::from_ref(&placed.id));
     }
     let gone = alice.ask(async |client| client.cancel_order(SYMBOL, None, Some(7)).await);
     assert_eq!(as_limit(gone).status, OrderStatus::Cancelled);
@@ -172,7 +172,7 @@ fn a_trigger_order(world: &mut World) {
     let fired = eventually("the order fires", || {
         let seen = alice.ask(async |client| client.get_open_order(SYMBOL, id, None).await);
         let seen = as_limit(seen);
-        if seen.status == OrderStatus::New { Ok(seen) } else { Err(seen) }
+        if seen.status == OrderStatus::New { Ok(seen) } else { Err(seen.status) }
     });
     assert!(fired.triggered_at.is_some());
     assert_eq!(alice.balance("SOL").1, Decimal::ONE);
