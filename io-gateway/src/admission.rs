@@ -13,13 +13,15 @@ use rust_decimal::Decimal;
 use crate::error::{ApiError, Code};
 use crate::parameters::{Parameters, Value};
 
-pub(crate) const SIDES: [(&str, Side); 2] = [("Bid", Side::Bid), ("Ask", Side::Ask)];
-const TIMES_IN_FORCE: [(&str, TimeInForce); 3] = [
+pub const SIDES: [(&str, Side); 2] = [("Bid", Side::Bid), ("Ask", Side::Ask)];
+pub const ORDER_TYPES: [(&str, OrderType); 2] =
+    [("Limit", OrderType::Limit), ("Market", OrderType::Market)];
+pub const TIMES_IN_FORCE: [(&str, TimeInForce); 3] = [
     ("GTC", TimeInForce::GoodTillCancelled),
     ("IOC", TimeInForce::ImmediateOrCancel),
     ("FOK", TimeInForce::FillOrKill),
 ];
-const SELF_TRADE_PREVENTIONS: [(&str, SelfTradePrevention); 3] = [
+pub const SELF_TRADE_PREVENTIONS: [(&str, SelfTradePrevention); 3] = [
     ("RejectTaker", SelfTradePrevention::RejectTaker),
     ("RejectMaker", SelfTradePrevention::RejectMaker),
     ("RejectBoth", SelfTradePrevention::RejectBoth),
@@ -38,7 +40,7 @@ const EXITS: [&str; 6] = [
 const LENDING: [&str; 4] = ["autoLend", "autoLendRedeem", "autoBorrow", "autoBorrowRepay"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum OrderType {
+pub enum OrderType {
     Limit,
     Market,
 }
@@ -72,9 +74,8 @@ pub fn place<'c>(
 ) -> Result<(Place, &'c MarketSpec), ApiError> {
     let market = market(parameters, catalog)?;
     let side = parameters.choice("side", &SIDES)?.ok_or_else(|| ApiError::missing("side"))?;
-    let order_type = parameters
-        .choice("orderType", &[("Limit", OrderType::Limit), ("Market", OrderType::Market)])?
-        .ok_or_else(|| ApiError::missing("orderType"))?;
+    let order_type = parameters.choice("orderType", &ORDER_TYPES)?;
+    let order_type = order_type.ok_or_else(|| ApiError::missing("orderType"))?;
     let time_in_force = parameters
         .choice("timeInForce", &TIMES_IN_FORCE)?
         .unwrap_or(TimeInForce::GoodTillCancelled);

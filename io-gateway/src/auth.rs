@@ -77,7 +77,7 @@ impl Instruction {
         }
     }
 
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Instruction::AccountQuery => "accountQuery",
             Instruction::AccountUpdate => "accountUpdate",

@@ -1,8 +1,8 @@
 //! The address a request is taken to come from: its connection's, or what trusted proxies say.
 //!
 //! Invariant: what a client writes into `X-Forwarded-For` itself never counts. Each proxy appends
-//! the address that it saw, so the header is read from its end, for as long as trusted proxies wrote
-//! it.
+//! the address that it saw, so the header is read from its end, for as long as trusted proxies
+//! wrote it.
 
 use std::net::{IpAddr, SocketAddr};
 

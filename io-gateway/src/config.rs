@@ -60,6 +60,7 @@ struct RawConfig {
     secure_cookies: bool,
     sign_ins_per_address_min: u32,
     sign_ins_per_email_min: u32,
+    sign_ups_per_address_hour: u32,
     faucet: BTreeMap<String, String>,
     web_dir: Option<PathBuf>,
     ws_url: Option<String>,
@@ -92,6 +93,7 @@ impl Default for RawConfig {
             secure_cookies: false,
             sign_ins_per_address_min: 60,
             sign_ins_per_email_min: 10,
+            sign_ups_per_address_hour: 200,
             faucet: BTreeMap::new(),
             web_dir: None,
             ws_url: None,
@@ -201,17 +203,10 @@ impl Config {
             let rule = "must have at least 16 characters";
             return Err(GatewayError::Setting { key: "EXCHANGE_ADMIN_TOKEN", rule });
         }
-        let sign_in_rates = SignInRates {
-            per_address: rate("sign_ins_per_address_min", raw.sign_ins_per_address_min)?,
-            per_email: rate("sign_ins_per_email_min", raw.sign_ins_per_email_min)?,
-        };
         let faucet = faucet(&raw.faucet, &file.catalog)?;
         Ok(Config {
-            cookie_transport: match raw.secure_cookies {
-                true => CookieTransport::HttpsOnly,
-                false => CookieTransport::Any,
-            },
-            sign_in_rates,
+            cookie_transport: cookie_transport(&raw),
+            sign_in_rates: sign_in_rates(&raw)?,
             faucet,
             catalog: file.catalog,
             redis_url: file.redis_url,
@@ -250,8 +245,23 @@ impl Config {
     }
 }
 
-fn rate(key: &'static str, per_min: u32) -> Result<NonZeroU32, GatewayError> {
-    NonZeroU32::new(per_min).ok_or(GatewayError::Setting { key, rule: "must be at least 1" })
+fn cookie_transport(raw: &RawConfig) -> CookieTransport {
+    match raw.secure_cookies {
+        true => CookieTransport::HttpsOnly,
+        false => CookieTransport::Any,
+    }
+}
+
+fn sign_in_rates(raw: &RawConfig) -> Result<SignInRates, GatewayError> {
+    Ok(SignInRates {
+        per_address: rate("sign_ins_per_address_min", raw.sign_ins_per_address_min)?,
+        per_email: rate("sign_ins_per_email_min", raw.sign_ins_per_email_min)?,
+        sign_ups_per_address: rate("sign_ups_per_address_hour", raw.sign_ups_per_address_hour)?,
+    })
+}
+
+fn rate(key: &'static str, rate: u32) -> Result<NonZeroU32, GatewayError> {
+    NonZeroU32::new(rate).ok_or(GatewayError::Setting { key, rule: "must be at least 1" })
 }
 
 fn faucet(

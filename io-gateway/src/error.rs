@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use protocol::Refusal;
 use protocol::decimal::DecimalError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -37,8 +38,9 @@ pub enum GatewayError {
 }
 
 /// The contract's error codes that this gateway sends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = ErrorCode)]
 pub enum Code {
     Forbidden,
     InsufficientFunds,
@@ -256,9 +258,12 @@ impl From<Refusal> for ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The one shape of every refusal.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub struct Body<'a> {
     code: Code,
+    /// For people; usually begins with the member at fault.
     message: &'a str,
 }
 

@@ -20,6 +20,7 @@ pub mod error;
 pub mod app;
 pub mod server;
 pub mod routes;
+pub mod openapi;
 pub mod connections;
 pub mod client_address;
 pub mod limits;

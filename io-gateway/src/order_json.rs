@@ -7,11 +7,20 @@ use protocol::{
     OrderKind, Outcome, Place, SelfTradePrevention, Side, TimeInForce, Trade, Units, text,
 };
 use serde::{Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::ApiError;
+use crate::openapi::values::{
+    AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, OperationWord,
+    OrderId as OrderIdValue, OrderMoment, OrderTypeWord, SelfTradePreventionWord, SideWord, Symbol,
+    TimeInForceWord, TradeNumber,
+};
 use crate::replies::Decision;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(as = OrderStatus)]
 pub enum Status {
     New,
     PartiallyFilled,
@@ -199,8 +208,17 @@ pub(crate) fn naive_time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
 }
 
+/// Every reason for which an order expires.
+pub const EXPIRIES: [ClosedReason; 5] = [
+    ClosedReason::ImmediateOrCancel,
+    ClosedReason::FillOrKill,
+    ClosedReason::SelfTradePrevention,
+    ClosedReason::InsufficientLiquidity,
+    ClosedReason::TradesLimit,
+];
+
 /// The contract's word; what was asked for is no expiry.
-const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
+pub const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
     match reason {
         ClosedReason::ByRequest => None,
         ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
@@ -221,34 +239,60 @@ impl Serialize for Null {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+impl PartialSchema for Null {
+    fn schema() -> RefOr<Schema> {
+        AbsentValue::schema()
+    }
+}
+
+impl ToSchema for Null {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Order)]
 pub struct OrderJson<'m> {
     /// `Ok` in the answer of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = OperationWord, required = false)]
     pub operation: Option<&'static str>,
+    #[schema(value_type = OrderTypeWord)]
     order_type: &'static str,
+    #[schema(value_type = OrderIdValue)]
     pub id: String,
+    #[schema(value_type = Option<ClientNumber>, required)]
     client_id: Option<u32>,
+    #[schema(value_type = Symbol)]
     symbol: &'m str,
+    #[schema(value_type = SideWord)]
     side: Side,
+    #[schema(value_type = TimeInForceWord)]
     time_in_force: TimeInForce,
+    #[schema(value_type = SelfTradePreventionWord)]
     self_trade_prevention: SelfTradePrevention,
     status: Status,
+    #[schema(value_type = OrderMoment)]
     created_at: CreatedAt,
+    #[schema(value_type = DecimalText)]
     executed_quantity: String,
+    #[schema(value_type = DecimalText)]
     executed_quote_quantity: String,
+    #[schema(value_type = DecimalText)]
     quantity: String,
     /// Only of market orders; null when by quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DecimalText>, required = false)]
     quote_quantity: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = DecimalText, required = false)]
     price: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
     post_only: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AbsentValue, required = false)]
     slippage_tolerance: Option<Null>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AbsentValue, required = false)]
     slippage_tolerance_type: Option<Null>,
     #[serde(flatten)]
     absent: Absent,
@@ -258,12 +302,14 @@ pub struct OrderJson<'m> {
     past_only: Option<PastOnly>,
     /// Our own addition: the taker's trades of this step.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
     pub fills: Option<Vec<FillJson<'m>>>,
 }
 
 /// Members of features that no order here has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderAbsent)]
 struct Absent {
     strategy_id: Null,
     trigger_price: Null,
@@ -278,19 +324,26 @@ struct Absent {
 }
 
 /// Members that the history leaves out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderPresentOnly)]
 struct PresentOnly {
+    #[schema(required = false)]
     reduce_only: Null,
+    #[schema(required = false)]
     related_order_id: Null,
+    #[schema(required = false)]
     triggered_at: Null,
 }
 
 /// Members that only the history has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderPastOnly)]
 struct PastOnly {
+    #[schema(value_type = Option<ExpiryReason>, required = false)]
     expiry_reason: Option<&'static str>,
+    #[schema(required = false)]
     system_order_type: Null,
 }
 
@@ -302,13 +355,19 @@ enum CreatedAt {
     Naive(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Fill)]
 pub struct FillJson<'m> {
+    #[schema(value_type = DecimalText)]
     price: String,
+    #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = TradeNumber)]
     trade_id: u64,
+    #[schema(value_type = DecimalText)]
     fee: String,
+    #[schema(value_type = AssetSymbol)]
     fee_symbol: &'m str,
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fixture;
+use crate::openapi::tests::assert_described;
 
 fn order_id() -> OrderId {
     OrderId::from_parts(protocol::MarketId(1), 3, 1).unwrap()
@@ -57,6 +58,7 @@ fn placed(place: Place, outcome: Outcome, trades: Vec<Trade>) -> Value {
     let state = OrderState::placed(&decision, &place, market).unwrap();
     let mut answer = state.json(market, &catalog).unwrap();
     answer.fills = Some(fills(&decision.trades, market, &catalog).unwrap());
+    assert_described("PlacedOrder", &answer);
     serde_json::to_value(answer).unwrap()
 }
 

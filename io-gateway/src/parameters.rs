@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::error::ApiError;
 
 /// More members than any request of the contract has.
-const MEMBERS_MAX: usize = 64;
+pub const MEMBERS_MAX: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {

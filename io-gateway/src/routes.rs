@@ -3,6 +3,7 @@
 
 pub mod system;
 pub mod markets;
+pub mod market_json;
 pub mod history;
 pub mod orders;
 pub mod order_history;
@@ -14,10 +15,12 @@ pub mod capital;
 pub mod deposits;
 pub mod withdrawals;
 pub mod admin;
+pub mod conservation;
 pub mod auth_accounts;
 pub mod auth_keys;
 pub mod faucet;
 pub mod web;
+pub mod docs;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -28,35 +31,38 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use serde::Serialize;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any as AnyOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::SharedApp;
 use crate::error::ApiError;
 use crate::limits;
+use crate::openapi;
 
 /// All routes. Requests must have gone through [`single_slash`] first.
 pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
-    let mut router = Router::new()
+    let mut router = OpenApiRouter::with_openapi(openapi::foundation())
         .merge(system::routes())
         .merge(markets::routes())
         .merge(history::routes())
         .merge(orders::routes())
         .merge(order_history::routes())
-        .merge(fills::routes())
+        .merge(fills::routes().into())
         .merge(batch::routes())
         .merge(accounts::routes())
-        .merge(capital::routes())
-        .merge(deposits::routes())
-        .merge(withdrawals::routes())
-        .merge(auth_accounts::routes(&app))
-        .route("/web/config.json", get(web::config));
+        .merge(capital::routes().into())
+        .merge(deposits::routes().into())
+        .merge(withdrawals::routes().into())
+        .merge(auth_accounts::routes(&app).into())
+        .merge(web::routes());
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));
     }
+    let (router, document) = router.split_for_parts();
     let router = router
+        .merge(docs::routes(&document, &app.catalog))
         .method_not_allowed_fallback(|| async {
             ApiError::invalid("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })

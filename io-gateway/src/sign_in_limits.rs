@@ -13,17 +13,21 @@ use crate::logins::Email;
 /// Attempts between two sweeps of what is remembered of others.
 const SWEEP_EVERY: u32 = 1_024;
 
-/// Attempts a minute; as many may come at once.
+/// How many attempts are taken; as many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignInRates {
+    /// A minute, sign-ups too.
     pub per_address: NonZeroU32,
     pub per_email: NonZeroU32,
+    /// An hour. The engine has room for so many accounts and no more, so this is the lowest.
+    pub sign_ups_per_address: NonZeroU32,
 }
 
 #[derive(Debug)]
 pub struct SignInLimits {
     addresses: DefaultKeyedRateLimiter<Option<IpAddr>>,
     emails: DefaultKeyedRateLimiter<Email>,
+    sign_ups: DefaultKeyedRateLimiter<Option<IpAddr>>,
     attempts: AtomicU32,
 }
 
@@ -32,6 +36,7 @@ impl SignInLimits {
         SignInLimits {
             addresses: RateLimiter::keyed(Quota::per_minute(rates.per_address)),
             emails: RateLimiter::keyed(Quota::per_minute(rates.per_email)),
+            sign_ups: RateLimiter::keyed(Quota::per_hour(rates.sign_ups_per_address)),
             attempts: AtomicU32::new(0),
         }
     }
@@ -41,16 +46,23 @@ impl SignInLimits {
         if self.attempts.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
             self.addresses.retain_recent();
             self.emails.retain_recent();
+            self.sign_ups.retain_recent();
         }
         let within = self.addresses.check_key(&address.map(network)).is_ok()
             && self.emails.check_key(email).is_ok();
-        if within {
-            return Ok(());
-        }
-        metrics::counter!("gateway_sign_ins_limited_total").increment(1);
-        Err(ApiError::new(Code::TooManyRequests, "Too many attempts, try again in a minute")
-            .with_status(StatusCode::TOO_MANY_REQUESTS))
+        if within { Ok(()) } else { Err(limited()) }
     }
+
+    /// Counts one account that is about to be opened.
+    pub fn admit_sign_up(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        self.sign_ups.check_key(&address.map(network)).map_err(|_| limited())
+    }
+}
+
+fn limited() -> ApiError {
+    metrics::counter!("gateway_sign_ins_limited_total").increment(1);
+    ApiError::new(Code::TooManyRequests, "Too many attempts, try again later")
+        .with_status(StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// One subscriber has a whole /64 of IPv6.
@@ -68,7 +80,11 @@ mod tests {
     #[test]
     fn each_address_and_each_email_has_its_own_limit() {
         let rate = |rate| NonZeroU32::new(rate).unwrap();
-        let limits = SignInLimits::new(SignInRates { per_address: rate(4), per_email: rate(3) });
+        let limits = SignInLimits::new(SignInRates {
+            per_address: rate(4),
+            per_email: rate(3),
+            sign_ups_per_address: rate(2),
+        });
         let attempt = |address: &str, email: &str| {
             limits.admit(Some(address.parse().unwrap()), &Email::parse(email).unwrap())
         };
@@ -84,5 +100,8 @@ mod tests {
             attempt(&format!("2001:db8::{last}"), &format!("c{last}@example.org")).unwrap();
         }
         assert!(attempt("2001:db8::5", "d@example.org").is_err(), "one network, one limit");
+        let sign_up = |address: &str| limits.admit_sign_up(Some(address.parse().unwrap()));
+        assert!(sign_up("10.0.0.1").is_ok() && sign_up("10.0.0.1").is_ok());
+        assert!(sign_up("10.0.0.1").is_err() && sign_up("10.0.0.2").is_ok());
     }
 }

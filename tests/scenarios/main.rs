@@ -12,6 +12,7 @@ mod placing;
 mod matching;
 mod cancelling;
 mod balances;
+mod past;
 mod market_data;
 mod administration;
 mod hostile;
@@ -46,6 +47,7 @@ const GENTLE: &[&[Scenario]] = &[
     matching::SCENARIOS,
     cancelling::SCENARIOS,
     balances::SCENARIOS,
+    past::SCENARIOS,
     market_data::SCENARIOS,
     administration::SCENARIOS,
     hang_up::SCENARIOS,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::{AccountId, Catalog, FeeRate, text};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::json;
 use crate::app::{App, SharedApp};
@@ -16,22 +17,32 @@ use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::openapi::bodies::UpdateAccount;
+use crate::openapi::values::{DecimalText, NoAmount, NoMargin};
 use crate::order_json::asset;
 use crate::parameters::Parameters;
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new()
-        .route("/api/v1/capital", get(capital))
-        .route("/api/v1/account", get(account).patch(update_account))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(capital)).routes(routes!(account, update_account))
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Balance)]
 pub(super) struct BalanceJson {
+    #[schema(value_type = DecimalText)]
     available: String,
+    #[schema(value_type = DecimalText)]
     locked: String,
+    #[schema(value_type = NoAmount)]
     staked: &'static str,
 }
 
+/// What the account has, by asset it ever held.
+#[utoipa::path(
+    get, path = "/api/v1/capital", operation_id = "getCapital", tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::BalanceQuery.name()))),
+    responses((status = 200, description = "Success", body = BTreeMap<String, BalanceJson>)),
+)]
 async fn capital(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -61,25 +72,39 @@ pub(super) async fn capital_json(
     Ok(capital)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Account)]
 struct AccountJson {
     auto_borrow_settlements: bool,
     auto_lend: bool,
     auto_realize_pnl: bool,
     auto_repay_borrows: bool,
+    #[schema(value_type = NoAmount)]
     borrow_limit: &'static str,
+    #[schema(value_type = NoAmount)]
     futures_maker_fee: &'static str,
+    #[schema(value_type = NoAmount)]
     futures_taker_fee: &'static str,
+    #[schema(value_type = NoMargin)]
     leverage_limit: &'static str,
     limit_orders: usize,
     liquidating: bool,
+    #[schema(value_type = NoAmount)]
     position_limit: &'static str,
+    #[schema(value_type = DecimalText)]
     spot_maker_fee: String,
+    #[schema(value_type = DecimalText)]
     spot_taker_fee: String,
     trigger_orders: usize,
 }
 
+/// Fees and settings.
+#[utoipa::path(
+    get, path = "/api/v1/account", operation_id = "getAccount", tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::AccountQuery.name()))),
+    responses((status = 200, description = "Success", body = AccountJson)),
+)]
 async fn account(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -115,6 +140,12 @@ fn highest_fee(catalog: &Catalog, fee: fn(&protocol::MarketSpec) -> FeeRate) -> 
 }
 
 /// Margin is not traded here: only its being off can be asked for.
+#[utoipa::path(
+    patch, path = "/api/v1/account", operation_id = "updateAccount", tag = "Account",
+    extensions(("x-instruction" = json!(Instruction::AccountUpdate.name()))),
+    request_body = Option<UpdateAccount>,
+    responses((status = 200, description = "Success")),
+)]
 async fn update_account(
     State(app): State<SharedApp>,
     caller: Caller,

@@ -5,45 +5,53 @@
 
 use std::net::SocketAddr;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
 use protocol::{
-    AccountId, Action, AssetSpec, BookState, Conservation, MarketId, Outcome, Sequence, Transfer,
-    TransferId, text,
+    AccountId, Action, BookState, MarketId, Outcome, Sequence, Transfer, TransferId, text,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::{accounts, auth_accounts, json, markets, orders};
+use super::accounts::BalanceJson;
+use super::{accounts, auth_accounts, conservation, json, market_json, orders};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth;
 use crate::body::BoundedBody;
-use crate::error::{ApiError, Code};
-use crate::order_json::asset;
+use crate::error::{ApiError, Body as Refused, Code};
+use crate::openapi::answers::PresentOrder;
+use crate::openapi::bodies::{AddKey, ChangeMarket, CreateAccount, Transfer as TransferBody};
+use crate::openapi::queries::{AccountPath, MarketPath};
+use crate::openapi::values::Sequence as SequenceText;
+use crate::openapi::values::{
+    AccountIdText, AssetSymbol, BookStateWord, DecimalText, Label, PublicKeyText, Symbol,
+    TransferIdText,
+};
 use crate::parameters::Parameters;
 use crate::server::Remote;
 
-const LABEL_CHARS_MAX: usize = 200;
-const TRANSFER_ID_CHARS_MAX: usize = 128;
+pub const LABEL_CHARS_MAX: usize = 200;
+pub const TRANSFER_ID_CHARS_MAX: usize = 128;
 
-pub fn routes(app: &SharedApp) -> Router<SharedApp> {
-    Router::new()
-        .route("/admin/v1/accounts", post(create_account))
-        .route("/admin/v1/accounts/{id}/keys", post(add_key))
-        .route("/admin/v1/accounts/{id}/deposits", post(deposit))
-        .route("/admin/v1/accounts/{id}/withdrawals", post(withdraw))
-        .route("/admin/v1/accounts/{id}/capital", get(capital))
-        .route("/admin/v1/accounts/{id}/orders", get(open_orders))
-        .route("/admin/v1/markets/{symbol}", patch(change_market))
-        .route("/admin/v1/audit/conservation", get(conservation))
+pub fn routes(app: &SharedApp) -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new()
+        .routes(routes!(create_account))
+        .routes(routes!(add_key))
+        .routes(routes!(deposit))
+        .routes(routes!(withdraw))
+        .routes(routes!(capital))
+        .routes(routes!(open_orders))
+        .routes(routes!(change_market))
+        .merge(conservation::routes())
         .layer(middleware::from_fn_with_state(SharedApp::clone(app), guard))
 }
 
@@ -110,12 +118,26 @@ fn label<'p>(parameters: &'p Parameters<'_>) -> Result<Option<&'p str>, ApiError
     Ok(label)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountCreated)]
 struct AccountCreated<'a> {
+    #[schema(value_type = AccountIdText)]
     id: String,
+    #[schema(value_type = Option<Label>, required)]
     label: Option<&'a str>,
 }
 
+/// Opens an account.
+///
+/// After a 504 there may be one account more.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts", operation_id = "createAccount", tag = "Administration",
+    request_body = Option<CreateAccount>,
+    responses(
+        (status = 200, description = "Success", body = AccountCreated<'static>),
+        (status = 409, body = Refused, description = "No room for more accounts"),
+    ),
+)]
 async fn create_account(
     State(app): State<SharedApp>,
     BoundedBody(body): BoundedBody,
@@ -130,14 +152,31 @@ async fn create_account(
     json(&AccountCreated { id: account.to_string(), label })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = KeyAdded)]
 struct KeyAdded<'a> {
+    #[schema(value_type = AccountIdText)]
     account_id: String,
+    #[schema(value_type = PublicKeyText)]
     public_key: &'a str,
+    #[schema(value_type = Option<Label>, required)]
     label: Option<&'a str>,
 }
 
+/// Registers a public key that may sign for an account.
+///
+/// The same again changes nothing.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts/{id}/keys", operation_id = "addKey", tag = "Administration",
+    params(AccountPath),
+    request_body = AddKey,
+    responses(
+        (status = 200, description = "Success", body = KeyAdded<'static>),
+        (status = 404, body = Refused, description = "Unknown account"),
+        (status = 409, body = Refused, description = "The key is disabled, or another account has it"),
+    ),
+)]
 async fn add_key(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -162,6 +201,19 @@ enum Direction {
     Out,
 }
 
+/// Credits an account, once per `transferId`.
+///
+/// After a 504 repeat it, unchanged.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts/{id}/deposits", operation_id = "deposit", tag = "Administration",
+    params(AccountPath),
+    request_body = TransferBody,
+    responses(
+        (status = 200, description = "Success", body = Transferred<'static>),
+        (status = 404, body = Refused, description = "Unknown account"),
+        (status = 409, body = Refused, description = "The id was used before with other content"),
+    ),
+)]
 async fn deposit(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -170,6 +222,19 @@ async fn deposit(
     transfer(&app, account_id(id)?, &body, Direction::In).await
 }
 
+/// Debits an account, once per `transferId`.
+///
+/// After a 504 repeat it, unchanged.
+#[utoipa::path(
+    post, path = "/admin/v1/accounts/{id}/withdrawals", operation_id = "withdraw", tag = "Administration",
+    params(AccountPath),
+    request_body = TransferBody,
+    responses(
+        (status = 200, description = "Success", body = Transferred<'static>),
+        (status = 404, body = Refused, description = "Unknown account"),
+        (status = 409, body = Refused, description = "The id was used before with other content"),
+    ),
+)]
 async fn withdraw(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -179,13 +244,19 @@ async fn withdraw(
 }
 
 /// The same for the first call and for each repetition of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Transferred)]
 struct Transferred<'a> {
+    #[schema(value_type = TransferIdText)]
     transfer_id: &'a str,
+    #[schema(value_type = AccountIdText)]
     account_id: String,
+    #[schema(value_type = AssetSymbol)]
     asset: &'a str,
+    #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = SequenceText)]
     sequence: String,
 }
 
@@ -233,6 +304,15 @@ fn transfer_id_of(text: &str) -> TransferId {
     TransferId(u128::from_le_bytes(bytes))
 }
 
+/// What an account has, by asset it ever held.
+#[utoipa::path(
+    get, path = "/admin/v1/accounts/{id}/capital", operation_id = "getCapitalOf", tag = "Administration",
+    params(AccountPath),
+    responses(
+        (status = 200, description = "Success", body = BTreeMap<String, BalanceJson>),
+        (status = 404, body = Refused, description = "Unknown account"),
+    ),
+)]
 async fn capital(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -240,6 +320,15 @@ async fn capital(
     json(&accounts::capital_json(&app, existing(&app, id).await?).await?)
 }
 
+/// Open orders of an account, in all markets.
+#[utoipa::path(
+    get, path = "/admin/v1/accounts/{id}/orders", operation_id = "getOpenOrdersOf", tag = "Administration",
+    params(AccountPath),
+    responses(
+        (status = 200, description = "Success", body = Vec<PresentOrder>),
+        (status = 404, body = Refused, description = "Unknown account"),
+    ),
+)]
 async fn open_orders(
     State(app): State<SharedApp>,
     id: Result<Path<String>, PathRejection>,
@@ -267,14 +356,25 @@ const BOOK_STATES: [(&str, Option<BookState>); 5] = [
     ("PostOnly", None),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = MarketChanged)]
 struct MarketChanged<'a> {
+    #[schema(value_type = Symbol)]
     symbol: &'a str,
+    #[schema(value_type = BookStateWord)]
     order_book_state: &'static str,
+    #[schema(value_type = SequenceText)]
     sequence: String,
 }
 
+/// Halts a market, or opens it again.
+#[utoipa::path(
+    patch, path = "/admin/v1/markets/{symbol}", operation_id = "changeMarket", tag = "Administration",
+    params(MarketPath),
+    request_body = ChangeMarket,
+    responses((status = 200, description = "Success", body = MarketChanged<'static>)),
+)]
 async fn change_market(
     State(app): State<SharedApp>,
     symbol: Result<Path<String>, PathRejection>,
@@ -300,86 +400,14 @@ async fn change_market(
     app.book_states.note(market.id, state);
     json(&MarketChanged {
         symbol: &market.symbol,
-        order_book_state: markets::book_state_name(state),
+        order_book_state: market_json::book_state_name(state),
         sequence: decision.sequence.to_string(),
     })
-}
-
-#[derive(Serialize)]
-struct ConservationJson<'a> {
-    sequence: String,
-    /// Of every asset: nothing is missing, nothing too much, and orders hold what is locked.
-    holds: bool,
-    assets: Vec<AssetConservation<'a>>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct AssetConservation<'a> {
-    asset: &'a str,
-    deposits: String,
-    withdrawals: String,
-    available: String,
-    locked: String,
-    held: String,
-    fees: String,
-    difference: String,
-    holds: bool,
-}
-
-async fn conservation(State(app): State<SharedApp>) -> Result<Response, ApiError> {
-    let (sequence, rows) = app.queries.conservation().await?;
-    let mut assets = Vec::with_capacity(rows.len());
-    for row in &rows {
-        assets.push(conserved(row, asset(&app.catalog, row.asset)?));
-    }
-    let holds = rows.iter().all(Conservation::holds);
-    json(&ConservationJson { sequence: sequence.to_string(), holds, assets })
-}
-
-fn conserved<'a>(row: &Conservation, asset: &'a AssetSpec) -> AssetConservation<'a> {
-    let difference = row.difference();
-    let sign = if difference < 0 { "-" } else { "" };
-    AssetConservation {
-        asset: &asset.symbol,
-        deposits: text::units(row.deposited, asset),
-        withdrawals: text::units(row.withdrawn, asset),
-        available: text::units(row.available, asset),
-        locked: text::units(row.locked, asset),
-        held: text::units(row.held, asset),
-        fees: text::units(row.fees, asset),
-        difference: format!("{sign}{}", text::units(difference.unsigned_abs(), asset)),
-        holds: row.holds(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
-
-    #[test]
-    fn what_is_missing_or_too_much_is_told_with_its_sign() {
-        let catalog = fixture::catalog();
-        let usdc = &catalog.assets()[0];
-        let whole = Conservation {
-            asset: usdc.id,
-            deposited: 10_000_000,
-            withdrawn: 1_000_000,
-            available: 6_500_000,
-            locked: 2_000_000,
-            fees: 500_000,
-            held: 2_000_000,
-        };
-        let json = conserved(&whole, usdc);
-        assert_eq!((json.deposits.as_str(), json.fees.as_str()), ("10", "0.5"));
-        assert_eq!((json.difference.as_str(), json.holds), ("0", true));
-        let missing = Conservation { available: 6_499_999, ..whole };
-        let json = conserved(&missing, usdc);
-        assert_eq!((json.difference.as_str(), json.holds), ("-0.000001", false));
-        let unheld = Conservation { held: 0, ..whole };
-        let json = conserved(&unheld, usdc);
-        assert_eq!((json.difference.as_str(), json.holds), ("0", false));
-    }
 
     #[test]
     fn only_the_whole_token_opens() {

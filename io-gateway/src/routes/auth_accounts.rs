@@ -86,15 +86,16 @@ async fn sign_up(
         return Err(ApiError::field("password", "must be 10 to 128 characters"));
     }
     app.browser.limits.admit(caller.address, &email)?;
+    if app.browser.logins.find(&email).await?.is_some() {
+        return Err(logins::taken());
+    }
+    app.browser.limits.admit_sign_up(caller.address)?;
     let worker = Arc::clone(&app);
     let login = app.detached(async move { created(&worker, &email, password).await }).await?;
     signed_in(&app, &login).await
 }
 
 async fn created(app: &App, email: &Email, password: String) -> Result<Login, ApiError> {
-    if app.browser.logins.find(email).await?.is_some() {
-        return Err(logins::taken());
-    }
     let hash = app.browser.passwords.hash(password).await?;
     let account = open_account(app).await?;
     app.browser.logins.create(email, &hash, account).await

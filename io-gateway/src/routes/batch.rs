@@ -3,12 +3,12 @@
 //! Markets are decided on by different threads of the engine. So neighbours of one market go out
 //! together, and a change of market waits for the replies before it.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::post;
 use protocol::{AccountId, Action, Place};
 use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{json, orders};
 use crate::admission;
@@ -17,15 +17,17 @@ use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
+use crate::openapi::answers::BatchAnswer;
+use crate::openapi::bodies::Batch;
 use crate::order_json::OrderJson;
 use crate::parameters::Parameters;
 use crate::replies::Decision;
 use crate::submission::Submissions;
 
-const ORDERS_MAX: usize = 20;
+pub const ORDERS_MAX: usize = 20;
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new().route("/api/v1/orders", post(place))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(place))
 }
 
 type Admitted = Result<Place, ApiError>;
@@ -33,6 +35,15 @@ type Admitted = Result<Place, ApiError>;
 /// What becomes of one element: its order if it was admitted, and the decision on it.
 type Element = Result<(Place, Decision), ApiError>;
 
+/// Places 1 to 20 orders, each standing alone.
+///
+/// They are executed in the order given; nothing is undone when one is refused.
+#[utoipa::path(
+    post, path = "/api/v1/orders", operation_id = "placeOrders", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderExecute.name()))),
+    request_body = Batch,
+    responses((status = 200, description = "Success", body = BatchAnswer)),
+)]
 async fn place(
     State(app): State<SharedApp>,
     caller: Caller,

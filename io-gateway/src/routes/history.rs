@@ -1,12 +1,13 @@
 //! What has happened in a market: public trades and candles, from the database.
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use chrono::DateTime;
 use protocol::{AssetSpec, Interval, MarketSpec, text};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{json, json_text};
 use crate::admission;
@@ -14,21 +15,23 @@ use crate::app::SharedApp;
 use crate::clock::now_ms;
 use crate::error::ApiError;
 use crate::history::{Candle, PublicTrade};
+use crate::openapi::queries::{KlinesQuery, TradesQuery};
+use crate::openapi::values::{Count, DecimalText, Milliseconds, SpacedMoment, TradeNumber};
 use crate::order_json::asset;
 use crate::parameters::Parameters;
 
 const TRADES_DEFAULT: u64 = 100;
-const TRADES_MAX: u64 = 1_000;
+pub const TRADES_MAX: u64 = 1_000;
 /// Deeper pages would make the database walk too far.
-const OFFSET_MAX: u64 = 1_000_000;
+pub const OFFSET_MAX: u64 = 1_000_000;
 /// Second 253402300799 is the last of the year 9999.
-const TIME_S_MAX: u64 = 253_402_300_799;
+pub const TIME_S_MAX: u64 = 253_402_300_799;
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new()
-        .route("/api/v1/trades", get(trades))
-        .route("/api/v1/trades/history", get(trades))
-        .route("/api/v1/klines", get(klines))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new()
+        .routes(routes!(trades))
+        .routes(routes!(trades_history))
+        .routes(routes!(klines))
 }
 
 /// A whole number of a query, at most `max`.
@@ -43,18 +46,44 @@ pub(super) fn at_most(
     value.ok_or_else(|| ApiError::field(name, format_args!("must be at most {max}")))
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Trade)]
 struct TradeJson {
+    #[schema(value_type = TradeNumber)]
     id: i64,
+    #[schema(value_type = DecimalText)]
     price: String,
+    #[schema(value_type = DecimalText)]
     quantity: String,
+    #[schema(value_type = DecimalText)]
     quote_quantity: String,
+    #[schema(value_type = Milliseconds)]
     timestamp: i64,
     is_buyer_maker: bool,
 }
 
-async fn trades(
+/// Public trades, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/trades", operation_id = "getTrades", tag = "Markets",
+    params(TradesQuery),
+    responses((status = 200, description = "Success", body = Vec<TradeJson>)),
+)]
+async fn trades(state: State<SharedApp>, query: RawQuery) -> Result<Response, ApiError> {
+    newest_trades(state, query).await
+}
+
+/// The same under another name.
+#[utoipa::path(
+    get, path = "/api/v1/trades/history", operation_id = "getTradesHistory", tag = "Markets",
+    params(TradesQuery),
+    responses((status = 200, description = "Success", body = Vec<TradeJson>)),
+)]
+async fn trades_history(state: State<SharedApp>, query: RawQuery) -> Result<Response, ApiError> {
+    newest_trades(state, query).await
+}
+
+async fn newest_trades(
     State(app): State<SharedApp>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -79,17 +108,27 @@ fn trade_json(trade: &PublicTrade, market: &MarketSpec, quote: &AssetSpec) -> Tr
     }
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Kline)]
 struct CandleJson {
+    #[schema(value_type = SpacedMoment)]
     start: String,
+    #[schema(value_type = SpacedMoment)]
     end: String,
+    #[schema(value_type = DecimalText)]
     open: String,
+    #[schema(value_type = DecimalText)]
     high: String,
+    #[schema(value_type = DecimalText)]
     low: String,
+    #[schema(value_type = DecimalText)]
     close: String,
+    #[schema(value_type = DecimalText)]
     volume: String,
+    #[schema(value_type = DecimalText)]
     quote_volume: String,
+    #[schema(value_type = Count)]
     trades: String,
 }
 
@@ -109,6 +148,14 @@ fn price_type(parameters: &Parameters<'_>) -> Result<PriceType, ApiError> {
     }
 }
 
+/// Candles, earliest first, at most 1000.
+///
+/// For more, ask again from the last `end`. Intervals without a trade have no candle.
+#[utoipa::path(
+    get, path = "/api/v1/klines", operation_id = "getKlines", tag = "Markets",
+    params(KlinesQuery),
+    responses((status = 200, description = "Success", body = Vec<CandleJson>)),
+)]
 async fn klines(
     State(app): State<SharedApp>,
     RawQuery(query): RawQuery,
@@ -163,6 +210,7 @@ fn spaced(time_s: i64) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::openapi::tests::assert_described;
     use protocol::{Lots, Price};
 
     #[test]
@@ -181,6 +229,7 @@ mod tests {
             trades: 3,
         };
         let json = candle_json(&candle, Interval::Month1, market, quote);
+        assert_described("Kline", &json);
         assert_eq!(json.start, "2025-01-01 00:00:00");
         assert_eq!(json.end, "2025-02-01 00:00:00");
         assert_eq!((json.open.as_str(), json.low.as_str()), ("20.00", "19.90"));
@@ -200,6 +249,7 @@ mod tests {
             is_buyer_maker: true,
         };
         let json = trade_json(&trade, &catalog.markets()[0], &catalog.assets()[0]);
+        assert_described("Trade", &json);
         assert_eq!(
             serde_json::to_string(&json).unwrap(),
             concat!(

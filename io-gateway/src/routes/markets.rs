@@ -1,63 +1,80 @@
 //! What is traded, and how it stands: assets, markets, depth, tickers.
 
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::query::{Depth, Ticker, Window};
-use protocol::{AssetSpec, BookState, Lots, MarketSpec, Price, text};
+use protocol::{AssetSpec, Lots, MarketSpec, Price, text};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::market_json::{MarketJson, market_json};
 use super::{json, json_text};
 use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::error::ApiError;
+use crate::openapi::answers::DepthJson;
+use crate::openapi::queries::{
+    DepthQuery, MarketPath, MarketQuery, MarketsQuery, TickerQuery, TickersQuery,
+};
+use crate::openapi::values::{AssetSymbol, Count, DecimalText, SignedDecimal, Symbol};
 use crate::order_json::{Null, asset};
 use crate::parameters::{Parameters, Value};
 use crate::transfers::{WITHDRAWAL_FEE, WITHDRAWAL_MIN};
 
-const DEPTH_LEVELS: [u64; 7] = [5, 10, 20, 50, 100, 500, 1000];
+pub const DEPTH_LEVELS: [u64; 7] = [5, 10, 20, 50, 100, 500, 1000];
 const DEPTH_LEVELS_DEFAULT: u64 = 1000;
-/// The day the listing in exchange.toml began; it names no days of its own.
-const LISTED_AT: &str = "2026-01-01T00:00:00";
-const WINDOWS: [(&str, Window); 2] = [("1d", Window::Day), ("1w", Window::Week)];
+pub const WINDOWS: [(&str, Window); 2] = [("1d", Window::Day), ("1w", Window::Week)];
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new()
-        .route("/api/v1/assets", get(assets))
-        .route("/api/v1/markets", get(markets))
-        .route("/api/v1/markets/{symbol}", get(market_by_path))
-        .route("/api/v1/market", get(market))
-        .route("/api/v1/depth", get(depth))
-        .route("/api/v1/ticker", get(ticker))
-        .route("/api/v1/tickers", get(tickers))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new()
+        .routes(routes!(assets))
+        .routes(routes!(markets))
+        .routes(routes!(market_by_path))
+        .routes(routes!(market))
+        .routes(routes!(depth))
+        .routes(routes!(ticker))
+        .routes(routes!(tickers))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Asset)]
 struct AssetJson<'c> {
+    #[schema(value_type = AssetSymbol)]
     symbol: &'c str,
     display_name: &'c str,
     coingecko_id: Null,
+    #[schema(value_type = Vec<TokenJson<'static>>, min_items = 1, max_items = 1)]
     tokens: [TokenJson<'c>; 1],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Token)]
 struct TokenJson<'c> {
     display_name: &'c str,
     blockchain: &'c str,
     contract_address: Null,
     deposit_enabled: bool,
     withdraw_enabled: bool,
+    #[schema(value_type = DecimalText)]
     minimum_deposit: String,
+    #[schema(value_type = DecimalText)]
     minimum_withdrawal: String,
     maximum_withdrawal: Null,
+    #[schema(value_type = DecimalText)]
     withdrawal_fee: String,
     native_decimals: u32,
 }
 
+/// All assets.
+#[utoipa::path(
+    get, path = "/api/v1/assets", operation_id = "getAssets", tag = "Markets",
+    responses((status = 200, description = "Success", body = Vec<AssetJson<'static>>)),
+)]
 async fn assets(State(app): State<SharedApp>) -> Result<Response, ApiError> {
     let asset = |asset| AssetJson::from(asset);
     json(&app.catalog.assets().iter().map(asset).collect::<Vec<AssetJson<'_>>>())
@@ -86,66 +103,6 @@ impl<'c> From<&'c AssetSpec> for AssetJson<'c> {
     }
 }
 
-/// The contract's word for what a market takes.
-pub(super) const fn book_state_name(state: BookState) -> &'static str {
-    match state {
-        BookState::Open => "Open",
-        BookState::CancelOnly => "CancelOnly",
-    }
-}
-
-/// What the real venue says of futures only is null.
-fn market_json(market: &MarketSpec, state: BookState) -> serde_json::Value {
-    let (base, quote) = market.symbol.split_once('_').unwrap_or((&market.symbol, ""));
-    serde_json::json!({
-        "symbol": market.symbol,
-        "baseSymbol": base,
-        "quoteSymbol": quote,
-        "marketType": "SPOT",
-        "rwaMarketType": null,
-        "filters": {
-            "price": {
-                "minPrice": canonical(text::price(market.price_min, market)),
-                "maxPrice": canonical(text::price(market.price_max, market)),
-                "tickSize": text::increment(market.tick),
-                "maxMultiplier": null,
-                "minMultiplier": null,
-                "maxImpactMultiplier": null,
-                "minImpactMultiplier": null,
-                "meanMarkPriceBand": null,
-                "meanPremiumBand": null,
-                "borrowEntryFeeMaxMultiplier": null,
-                "borrowEntryFeeMinMultiplier": null,
-                "maxPriceUpdateMultiplier": null,
-                "minPriceUpdateMultiplier": null,
-            },
-            "quantity": {
-                "minQuantity": canonical(text::lots(market.lots_min, market)),
-                "maxQuantity": canonical(text::lots(market.lots_max, market)),
-                "stepSize": text::increment(market.step),
-            },
-        },
-        "imfFunction": null,
-        "mmfFunction": null,
-        "fundingInterval": null,
-        "fundingRateUpperBound": null,
-        "fundingRateLowerBound": null,
-        "openInterestLimit": null,
-        "positionLimitWeight": null,
-        "orderBookState": book_state_name(state),
-        "createdAt": LISTED_AT,
-        "visible": true,
-    })
-}
-
-/// `0.01`, never `0.010`.
-fn canonical(decimal: String) -> String {
-    match decimal.split_once('.') {
-        Some(_) => decimal.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        None => decimal,
-    }
-}
-
 /// Whether a request that may be limited to kinds of markets means spot too.
 pub(super) fn wants_spot(parameters: &Parameters<'_>) -> bool {
     let mut kinds = parameters.all("marketType").peekable();
@@ -153,6 +110,12 @@ pub(super) fn wants_spot(parameters: &Parameters<'_>) -> bool {
     kinds.peek().is_none() || kinds.any(is_spot)
 }
 
+/// All markets.
+#[utoipa::path(
+    get, path = "/api/v1/markets", operation_id = "getMarkets", tag = "Markets",
+    params(MarketsQuery),
+    responses((status = 200, description = "Success", body = Vec<MarketJson<'static>>)),
+)]
 async fn markets(
     State(app): State<SharedApp>,
     RawQuery(query): RawQuery,
@@ -163,10 +126,17 @@ async fn markets(
         return Ok(json_text("[]".to_owned()));
     }
     app.book_states.refresh().await;
-    let market = |market: &MarketSpec| market_json(market, app.book_states.of(market.id));
-    json(&app.catalog.markets().iter().map(market).collect::<Vec<_>>())
+    let markets = app.catalog.markets().iter();
+    let markets = markets.map(|market| market_json(market, app.book_states.of(market.id)));
+    json(&markets.collect::<Vec<_>>())
 }
 
+/// One market.
+#[utoipa::path(
+    get, path = "/api/v1/market", operation_id = "getMarket", tag = "Markets",
+    params(MarketQuery),
+    responses((status = 200, description = "Success", body = MarketJson<'static>)),
+)]
 async fn market(
     State(app): State<SharedApp>,
     RawQuery(query): RawQuery,
@@ -176,6 +146,12 @@ async fn market(
     one_market(&app, admission::market(&parameters, &app.catalog)?).await
 }
 
+/// One market, by its path.
+#[utoipa::path(
+    get, path = "/api/v1/markets/{symbol}", operation_id = "getMarketByPath", tag = "Markets",
+    params(MarketPath),
+    responses((status = 200, description = "Success", body = MarketJson<'static>)),
+)]
 async fn market_by_path(
     State(app): State<SharedApp>,
     symbol: Result<Path<String>, PathRejection>,
@@ -190,6 +166,14 @@ async fn one_market(app: &App, market: &MarketSpec) -> Result<Response, ApiError
     json(&market_json(market, app.book_states.of(market.id)))
 }
 
+/// The book by levels.
+///
+/// Both sides by ascending price: the best ask is the first, the best bid the last.
+#[utoipa::path(
+    get, path = "/api/v1/depth", operation_id = "getDepth", tag = "Markets",
+    params(DepthQuery),
+    responses((status = 200, description = "Success", body = DepthJson)),
+)]
 async fn depth(
     State(app): State<SharedApp>,
     RawQuery(query): RawQuery,
@@ -239,6 +223,12 @@ fn window(parameters: &Parameters<'_>) -> Result<Window, ApiError> {
     Ok(parameters.choice("interval", &WINDOWS)?.unwrap_or(Window::Day))
 }
 
+/// Rolling figures of one market.
+#[utoipa::path(
+    get, path = "/api/v1/ticker", operation_id = "getTicker", tag = "Markets",
+    params(TickerQuery),
+    responses((status = 200, description = "Success", body = TickerJson<'static>)),
+)]
 async fn ticker(
     State(app): State<SharedApp>,
     RawQuery(query): RawQuery,
@@ -252,6 +242,12 @@ async fn ticker(
     json(&ticker_json(ticker, market, asset(&app.catalog, market.quote)?))
 }
 
+/// Rolling figures of all markets.
+#[utoipa::path(
+    get, path = "/api/v1/tickers", operation_id = "getTickers", tag = "Markets",
+    params(TickersQuery),
+    responses((status = 200, description = "Success", body = Vec<TickerJson<'static>>)),
+)]
 async fn tickers(
     State(app): State<SharedApp>,
     RawQuery(query): RawQuery,
@@ -268,18 +264,29 @@ async fn tickers(
     json(&rows)
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Ticker)]
 struct TickerJson<'c> {
+    #[schema(value_type = Symbol)]
     symbol: &'c str,
+    #[schema(value_type = DecimalText)]
     first_price: String,
+    #[schema(value_type = DecimalText)]
     last_price: String,
+    #[schema(value_type = DecimalText)]
     high: String,
+    #[schema(value_type = DecimalText)]
     low: String,
+    #[schema(value_type = SignedDecimal)]
     price_change: String,
+    #[schema(value_type = SignedDecimal)]
     price_change_percent: String,
+    #[schema(value_type = DecimalText)]
     volume: String,
+    #[schema(value_type = DecimalText)]
     quote_volume: String,
+    #[schema(value_type = Count)]
     trades: String,
 }
 
@@ -327,7 +334,15 @@ fn fraction(change: i128, first: i128) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::openapi::tests::assert_described;
     use protocol::MarketId;
+
+    #[test]
+    fn assets_are_as_described() {
+        for asset in fixture::catalog().assets() {
+            assert_described("Asset", &AssetJson::from(asset));
+        }
+    }
 
     #[test]
     fn depth_is_ascending_on_both_sides() {
@@ -340,6 +355,7 @@ mod tests {
             time_us: 1_767_225_600_000_001,
         };
         let json = depth_json(&depth, &catalog.markets()[0]);
+        assert_described("Depth", &serde_json::from_str::<serde_json::Value>(&json).unwrap());
         let expected = concat!(
             r#"{"asks":[["20.01","0.01"],["20.02","2.00"]],"#,
             r#""bids":[["19.99","0.10"],["20.00","0.05"]],"#,
@@ -364,6 +380,7 @@ mod tests {
             trades: 7,
         };
         let json = ticker_json(&ticker, market, quote);
+        assert_described("Ticker", &json);
         assert_eq!(
             (json.price_change, json.price_change_percent),
             ("-0.63".into(), "-0.0315".into())
@@ -372,19 +389,9 @@ mod tests {
         assert_eq!(json.trades, "7");
         (ticker.first, ticker.last, ticker.lots) = (None, None, 0);
         let json = ticker_json(&ticker, market, quote);
+        assert_described("Ticker", &json);
         assert_eq!((json.first_price, json.price_change), ("0".into(), "0.00".into()));
         assert_eq!((json.price_change_percent, json.volume), ("0".into(), "0.00".into()));
         assert_eq!(fraction(-1, 10_000_000), "0");
-    }
-
-    #[test]
-    fn filters_are_canonical() {
-        let catalog = fixture::catalog();
-        let json = market_json(&catalog.markets()[0], BookState::CancelOnly);
-        assert_eq!(json["orderBookState"], "CancelOnly");
-        assert_eq!(json["filters"]["price"]["tickSize"], "0.01");
-        assert_eq!(json["filters"]["price"]["minPrice"], "0.1");
-        assert_eq!(json["filters"]["quantity"]["maxQuantity"], "1000000");
-        assert_eq!((&json["baseSymbol"], &json["quoteSymbol"]), (&"SOL".into(), &"USDC".into()));
     }
 }

@@ -3,11 +3,11 @@
 //! Clients ask here first and then for open orders, so an order must never be in neither place:
 //! what the database has not got yet comes from the engine's live copy.
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::{AccountId, FinishedOrder, OrderId, Target};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::history::at_most;
 use super::{json, json_text, markets};
@@ -16,6 +16,8 @@ use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
+use crate::openapi::answers::PastOrder;
+use crate::openapi::queries::PastOrdersQuery;
 use crate::order_json::finished_json;
 use crate::parameters::Parameters;
 use crate::past_orders::{SortDirection, Wanted};
@@ -24,13 +26,20 @@ const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
 /// Deeper pages would make the database walk too far.
 const OFFSET_MAX: u64 = 1_000_000;
-pub(super) const DIRECTIONS: [(&str, SortDirection); 2] =
+pub const DIRECTIONS: [(&str, SortDirection); 2] =
     [("Asc", SortDirection::Ascending), ("Desc", SortDirection::Descending)];
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new().route("/wapi/v1/history/orders", get(orders))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(orders))
 }
 
+/// Orders that have ended: filled, cancelled and expired ones.
+#[utoipa::path(
+    get, path = "/wapi/v1/history/orders", operation_id = "getPastOrders", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderHistoryQueryAll.name()))),
+    params(PastOrdersQuery),
+    responses((status = 200, description = "Success", body = Vec<PastOrder>)),
+)]
 async fn orders(
     State(app): State<SharedApp>,
     caller: Caller,

@@ -1,10 +1,10 @@
 //! One order at a time: place, look, cancel; and all open orders at once.
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use axum::routing::get;
 use protocol::{AccountId, Action, Closed, ClosedReason, MarketId, Place};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{json, json_text, markets};
 use crate::admission;
@@ -12,27 +12,39 @@ use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, Body as Refused};
+use crate::openapi::answers::{PlacedOrder, PresentOrder};
+use crate::openapi::bodies::{CancelOrder, CancelOrders, PlaceOrder};
+use crate::openapi::queries::{OpenOrdersQuery, OrderQuery};
 use crate::order_json::{OrderJson, OrderState, fills};
 use crate::parameters::Parameters;
 use crate::replies::Decision;
 
 /// What a cancel of all orders may be limited to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Resting,
     Conditional,
 }
 
-const KINDS: [(&str, Kind); 2] =
+pub const KINDS: [(&str, Kind); 2] =
     [("RestingLimitOrder", Kind::Resting), ("ConditionalOrder", Kind::Conditional)];
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new()
-        .route("/api/v1/order", get(look).post(place).delete(cancel))
-        .route("/api/v1/orders", get(open_orders).delete(cancel_all))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new()
+        .routes(routes!(look, place, cancel))
+        .routes(routes!(open_orders, cancel_all))
 }
 
+/// Places one order.
+///
+/// The answer comes when the decision is made. After a 504 it is not known whether it happened.
+#[utoipa::path(
+    post, path = "/api/v1/order", operation_id = "placeOrder", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderExecute.name()))),
+    request_body = PlaceOrder,
+    responses((status = 200, description = "Success", body = PlacedOrder)),
+)]
 async fn place(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -58,6 +70,16 @@ pub(super) fn placed<'a>(
     Ok(answer)
 }
 
+/// One open order.
+#[utoipa::path(
+    get, path = "/api/v1/order", operation_id = "getOrder", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderQuery.name()))),
+    params(OrderQuery),
+    responses(
+        (status = 200, description = "Success", body = PresentOrder),
+        (status = 404, body = Refused, description = "No such open order of yours"),
+    ),
+)]
 async fn look(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -72,6 +94,16 @@ async fn look(
     json(&OrderState::open(&open).json(market, &app.catalog)?)
 }
 
+/// Cancels one open order.
+#[utoipa::path(
+    delete, path = "/api/v1/order", operation_id = "cancelOrder", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderCancel.name()))),
+    request_body = CancelOrder,
+    responses(
+        (status = 200, description = "Success", body = PresentOrder),
+        (status = 404, body = Refused, description = "No such open order of yours"),
+    ),
+)]
 async fn cancel(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -87,6 +119,13 @@ async fn cancel(
     json(&OrderState::cancelled(closed).json(market, &app.catalog)?)
 }
 
+/// Open orders, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/orders", operation_id = "getOpenOrders", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderQueryAll.name()))),
+    params(OpenOrdersQuery),
+    responses((status = 200, description = "Success", body = Vec<PresentOrder>)),
+)]
 async fn open_orders(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -121,6 +160,13 @@ pub(super) async fn open_orders_json(
     Ok(rows)
 }
 
+/// Cancels all open orders of a market.
+#[utoipa::path(
+    delete, path = "/api/v1/orders", operation_id = "cancelOrders", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderCancelAll.name()))),
+    request_body = CancelOrders,
+    responses((status = 200, description = "Success", body = Vec<PresentOrder>)),
+)]
 async fn cancel_all(
     State(app): State<SharedApp>,
     caller: Caller,

@@ -9,19 +9,34 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower::{Service, ServiceExt};
 use tower_http::services::ServeDir;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::json;
 use crate::app::SharedApp;
 use crate::error::ApiError;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WebConfig)]
 struct WebConfig<'a> {
+    /// Where the streams are; null where the operator has not said.
+    #[schema(required)]
     ws_url: Option<&'a str>,
     faucet: bool,
 }
 
-pub async fn config(State(app): State<SharedApp>) -> Result<Response, ApiError> {
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(config))
+}
+
+/// Where a browser finds the streams.
+#[utoipa::path(
+    get, path = "/web/config.json", operation_id = "getWebConfig", tag = "System",
+    responses((status = 200, description = "Success", body = WebConfig<'static>)),
+)]
+async fn config(State(app): State<SharedApp>) -> Result<Response, ApiError> {
     json(&WebConfig { ws_url: app.ws_url.as_deref(), faucet: app.browser.faucet.is_on() })
 }
 

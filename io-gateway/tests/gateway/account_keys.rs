@@ -84,6 +84,7 @@ async fn a_read_only_key_reads_and_changes_nothing() {
         ),
         (("DELETE", "/api/v1/orders"), "orderCancelAll", "symbol=SOL_USDC", symbol),
         (("PATCH", "/api/v1/account"), "accountUpdate", "", "{}"),
+        (("POST", "/wapi/v1/capital/withdrawals"), "withdraw", "", "{}"),
     ] {
         let now = clock::now_ms();
         let refused = stand.signed_at(&secret, now, call, instruction, signed, body).await;

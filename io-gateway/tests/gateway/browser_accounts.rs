@@ -54,6 +54,7 @@ impl Browser {
     pub fn of((head, body): &(String, String)) -> Browser {
         assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{body}");
         let body: Value = serde_json::from_str(body).unwrap();
+        assert!(head.contains("cache-control: no-store"), "{head}");
         let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
         let (pair, attributes) = cookie.split_once("; ").unwrap();
         assert_eq!(attributes, "HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000");
@@ -304,4 +305,30 @@ async fn the_faucet_gives_once_a_day_and_is_absent_when_it_is_off() {
     assert_eq!(code(&absent), (404, "RESOURCE_NOT_FOUND"));
     let (_, config) = without.json("GET", "/web/config.json", "", "").await;
     assert_eq!(config["faucet"], false);
+}
+
+#[tokio::test]
+async fn no_page_of_another_origin_is_let_near_a_session() {
+    let stand = Stand::start("redis://127.0.0.1:1/").await;
+    let headers = "Origin: https://elsewhere.example\r\nAccess-Control-Request-Method: POST\r\n\
+        Access-Control-Request-Headers: content-type,x-csrf-token\r\n";
+    let (head, _) = stand.whole("OPTIONS", "/api/v1/order", headers, b"").await;
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("access-control-allow-headers: content-type,"), "{head}");
+    assert!(!head.contains("x-csrf-token"), "{head}");
+    assert!(!head.contains("access-control-allow-credentials"), "{head}");
+}
+
+#[tokio::test]
+async fn without_the_database_nobody_signs_in_and_no_session_opens_anything() {
+    let stand = Stand::start("redis://127.0.0.1:1/").await;
+    for path in ["login", "signup"] {
+        let away = stand.auth(path, "ann@example.org", PASSWORD).await;
+        assert_eq!(code(&away), (503, "MAINTENANCE"), "{path}");
+    }
+    let cookie = format!("Cookie: exchange_session={}\r\n", "A".repeat(43));
+    for path in ["/auth/v1/me", "/api/v1/capital"] {
+        let away = stand.json("GET", path, &cookie, "").await;
+        assert_eq!(code(&away), (503, "MAINTENANCE"), "{path}");
+    }
 }
