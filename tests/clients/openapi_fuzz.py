@@ -26,7 +26,7 @@ CHECKS = (
     "good_requests_are_let_in",
 )
 SEED = "20260101"
-EXAMPLES = "50"
+EXAMPLES = "100"
 REQUEST_SECONDS_MAX = "15"
 WINDOW = "60000"
 
