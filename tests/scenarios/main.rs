@@ -20,6 +20,9 @@ mod market_data;
 mod administration;
 mod hostile;
 mod hang_up;
+mod foreign_clients;
+mod browser_session;
+mod openapi;
 mod crowding;
 
 mod torture;
@@ -33,8 +36,8 @@ mod gateways;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
-use scenarios::lane::{Lane, Scenario};
+use libtest_mimic::{Arguments, Failed, Trial};
+use scenarios::lane::{Apart, Lane, Scenario};
 use xtask::interrupt;
 use xtask::stack::MarketMaker;
 
@@ -93,15 +96,17 @@ fn trials() -> Vec<Trial> {
         let scenarios = groups.iter().copied().flatten().copied();
         scenarios.map(|(name, scenario)| Trial::test(name, move || lane.run(scenario))).collect()
     };
-    let (gentle, mut harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
-    harsh.extend(machine::SCENARIOS.iter().map(|apart| {
-        let possible = (apart.possible)();
-        if let Err(lacking) = &possible {
-            eprintln!("{} is left out: {lacking}", apart.name);
-        }
-        let trial = Trial::test(apart.name, move || ROUGH.run_apart(apart));
-        trial.with_ignored_flag(possible.is_err())
+    let (mut gentle, mut harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
+    let foreign = foreign_clients::SCENARIOS.iter().chain(browser_session::SCENARIOS);
+    gentle.extend(foreign.map(|foreign| {
+        let run = move || QUIET.run(foreign.scenario);
+        where_possible(foreign.name, foreign.possible(), run)
     }));
+    let apart = |lane: &'static Lane, apart: &'static Apart| {
+        where_possible(apart.name, (apart.possible)(), move || lane.run_apart(apart))
+    };
+    gentle.extend(openapi::SCENARIOS.iter().map(|one| apart(&QUIET, one)));
+    harsh.extend(machine::SCENARIOS.iter().map(|one| apart(&ROUGH, one)));
     let mut trials = Vec::with_capacity(gentle.len() + harsh.len());
     let (mut gentle, mut harsh) = (gentle.into_iter(), harsh.into_iter());
     loop {
@@ -112,4 +117,16 @@ fn trials() -> Vec<Trial> {
         trials.extend(pair.0);
         trials.extend(pair.1);
     }
+}
+
+/// Left out, and said so, where this machine lacks something for it.
+fn where_possible(
+    name: &str,
+    possible: Result<(), String>,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    if let Err(lacking) = &possible {
+        eprintln!("{name} is left out: {lacking}");
+    }
+    Trial::test(name, run).with_ignored_flag(possible.is_err())
 }

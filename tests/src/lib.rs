@@ -12,6 +12,7 @@ pub mod lane;
 pub mod eventually;
 
 pub mod client;
+pub mod foreign;
 pub mod second_gateway;
 pub mod book_table;
 pub mod wire;

@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tuning", &["protocol", "service"]),
     ("xtask", &[]),
     ("simulation", &["engine", "engine-core", "orderflow", "protocol"]),
+    ("bpx-client", &["scenarios", "xtask"]),
     ("scenarios", &["engine-core", "orderflow", "protocol", "service", "xtask"]),
 ];
 

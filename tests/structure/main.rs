@@ -6,6 +6,7 @@
 mod directions;
 mod sources;
 mod papers;
+mod licences;
 
 use std::path::{Path, PathBuf};
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::{nothing_found, root};
 
-const SUFFIXES: &[&str] =
-    &["rs", "toml", "md", "sql", "ts", "tsx", "json", "csv", "sh", "html", "yml", "bin"];
+const SUFFIXES: &[&str] = &[
+    "rs", "toml", "md", "sql", "ts", "tsx", "json", "csv", "sh", "html", "yml", "bin", "py", "txt",
+];
 
 /// Made at run time or by a build, so not there in a clean clone.
 const MADE: &[&str] = &["var/", "target/", "web/dist/", "web/node_modules/"];

@@ -8,7 +8,7 @@ use crate::order::{self, OrderArgs};
 use crate::simulate::{self, SimulateArgs};
 use crate::torture::{self, TortureArgs};
 use crate::up::{self, UpArgs};
-use crate::{interrupt, suite};
+use crate::{clients, interrupt, suite};
 
 #[derive(Parser, Debug)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, about = "Runs the exchange")]
@@ -31,6 +31,8 @@ enum Verb {
     Order(OrderArgs),
     /// Install what is missing, run every check and every test.
     Test,
+    /// Install the clients of others that the suite runs against the exchange.
+    Clients,
     /// Format, lints and structure only.
     Check,
     /// Run the engine over a simulated disk, Redis and clock, one run a seed.
@@ -48,6 +50,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Start(args) => operate::start(args),
         Verb::Order(args) => order::order(args),
         Verb::Test => suite::test(),
+        Verb::Clients => clients::install(),
         Verb::Check => suite::check(),
         Verb::Simulate(args) => simulate::simulate(args),
         Verb::Torture(args) => torture::torture(args),

@@ -12,6 +12,8 @@ pub mod artifacts;
 pub mod up;
 pub mod operate;
 pub mod suite;
+pub mod clients;
+pub mod advisories;
 pub mod simulate;
 pub mod torture;
 pub mod order;

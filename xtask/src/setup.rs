@@ -17,12 +17,13 @@ pub enum Need {
     Postgres,
     Node,
     CCompiler,
+    Python,
     Strace,
     FakeTime,
 }
 
 /// Everything that the test suite cannot do without.
-pub const ALL: [Need; 4] = [Need::Redis, Need::Postgres, Need::Node, Need::CCompiler];
+pub const ALL: [Need; 5] = [Need::Redis, Need::Postgres, Need::Node, Need::CCompiler, Need::Python];
 /// What single tests are left out without.
 pub const FAULTS: [Need; 2] = [Need::Strace, Need::FakeTime];
 
@@ -33,6 +34,7 @@ impl Need {
             Need::Postgres => tools::postgres(None).is_some(),
             Need::Node => tools::node() != Node::Missing,
             Need::CCompiler => tools::c_compiler().is_some(),
+            Need::Python => tools::python().is_some(),
             Need::Strace => tools::on_path("strace").is_some(),
             Need::FakeTime => tools::libfaketime().is_some(),
         }
@@ -45,6 +47,7 @@ impl Need {
             Need::Postgres => &["postgresql"],
             Need::Node => &["nodejs", "npm"],
             Need::CCompiler => &["gcc", "libc6-dev"],
+            Need::Python => &["python3", "python3-venv"],
             Need::Strace => &["strace"],
             Need::FakeTime => &["libfaketime"],
         }
@@ -56,6 +59,7 @@ impl Need {
             Need::Postgres => "PostgreSQL 14 or newer keeps accounts, trades and klines",
             Need::Node => "Node.js builds the web client",
             Need::CCompiler => "a C compiler builds the memory allocator and links the binaries",
+            Need::Python => "Python 3.11 or newer runs clients of others against the exchange",
             Need::Strace => "strace lets a disk fail in tests",
             Need::FakeTime => "libfaketime lets a clock jump in tests",
         }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 
+use crate::advisories;
 use crate::artifacts::{self, cargo, install_web_packages, npm};
+use crate::clients;
 use crate::error::{Doing, Result, XtaskError};
 use crate::interrupt;
 use crate::process::{Identity, Stat, StopBy, run};
@@ -18,6 +20,8 @@ use crate::simulate;
 
 /// How long a step's own children may take to end by themselves after it.
 const GRACE: Duration = Duration::from_secs(3);
+
+const ADVISORIES: &str = "advisories";
 
 /// A name and what to run, in order.
 struct Step {
@@ -41,7 +45,9 @@ pub fn test() -> Result<()> {
     let root = artifacts::repository_root();
     setup::ensure(&setup::ALL)?;
     setup::wish(&setup::FAULTS);
+    clients::ensure(&root)?;
     let mut steps = static_steps(&root);
+    steps.push(Step { title: ADVISORIES, commands: Vec::new() });
     let mut build = cargo_with(&root, "build");
     for package in services::ALL {
         build.args(["-p", package]);
@@ -131,8 +137,10 @@ fn run_steps(steps: Vec<Step>) -> Result<()> {
 }
 
 fn run_step(step: Step) -> Result<()> {
-    if step.title == "web client" {
-        install_web_packages(&artifacts::repository_root())?;
+    match step.title {
+        "web client" => install_web_packages(&artifacts::repository_root())?,
+        ADVISORIES => advisories::check(&artifacts::repository_root())?,
+        _ => (),
     }
     step.commands.into_iter().try_for_each(|mut command| run(&mut command))
 }

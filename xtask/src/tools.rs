@@ -12,6 +12,9 @@ const POSTGRES_MAJOR_MIN: u32 = 14;
 /// What `web/package.json` asks of Node.
 const NODE_MIN: (u32, u32) = (20, 19);
 
+/// What the pinned clients in `tests/clients/` ask for, with all that a virtual environment needs.
+const PYTHON_PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
+
 /// The server binaries of one PostgreSQL version.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PostgresBinaries {
@@ -85,6 +88,14 @@ pub fn node_min() -> String {
     format!("{}.{}", NODE_MIN.0, NODE_MIN.1)
 }
 
+/// One that can make virtual environments; the first in PATH may lack a part that Debian packs
+/// apart.
+pub fn python() -> Option<PathBuf> {
+    all_on_path("python3").find(|python| {
+        process::output(Command::new(python).args(["-I", "-c", PYTHON_PROBE])).is_ok()
+    })
+}
+
 pub fn c_compiler() -> Option<PathBuf> {
     on_path("cc")
 }
@@ -99,10 +110,14 @@ pub fn libfaketime() -> Option<PathBuf> {
 
 /// A program in PATH or where Debian puts what only root is thought to start.
 pub fn on_path(name: &str) -> Option<PathBuf> {
+    all_on_path(name).next()
+}
+
+fn all_on_path(name: &str) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let more = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin"];
-    let folders = std::env::split_paths(&path).chain(more.iter().map(PathBuf::from));
-    folders.map(|folder| folder.join(name)).find(|path| is_program(path))
+    let more = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin"].map(PathBuf::from);
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(more).collect();
+    folders.into_iter().map(move |folder| folder.join(name)).filter(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
