@@ -203,8 +203,9 @@ impl Shard {
         }
     }
 
-    /// As [`Shard::fire_next`], in one market. `refusal`: as told.
-    pub(crate) fn fire_in(
+    /// As [`Shard::fire_next`], in one market, where several shards' frames are done again by one.
+    /// `refusal`: as told.
+    pub fn fire_in(
         &mut self,
         market: MarketId,
         refusal: Option<Refusal>,
