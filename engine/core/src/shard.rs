@@ -205,11 +205,7 @@ impl Shard {
 
     /// As [`Shard::fire_next`], in one market, where several shards' frames are done again by one.
     /// `refusal`: as told.
-    pub fn fire_in(
-        &mut self,
-        market: MarketId,
-        refusal: Option<Refusal>,
-    ) -> Option<&[Record]> {
+    pub fn fire_in(&mut self, market: MarketId, refusal: Option<Refusal>) -> Option<&[Record]> {
         let place = usize::from(self.places.get(usize::from(market.0)).copied().flatten()?);
         let slot = self.markets.get(place)?.reached()?;
         Some(self.fire(place, slot, refusal))

@@ -14,7 +14,7 @@ use engine_core::cancel_after::CancelAfter;
 use engine_core::recognition::{Memory, SenderState};
 use engine_core::touched::Touched;
 use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
-use naive::{NaiveExchange, NaiveFrame, NaiveLimits, NaiveOrder};
+use naive::{NaiveExchange, NaiveFrame, NaiveLimits};
 use proptest::prelude::*;
 use protocol::*;
 
@@ -392,7 +392,7 @@ impl Both {
         let mut shard = Shard::new(Arc::clone(&ledger), sequencer, LIMITS);
         for market in self.naive.markets.values() {
             let resting = market.orders.iter().map(|order| {
-                let open = open_order(market.spec.id, order);
+                let open = order.open(market.spec.id);
                 (order.since, Standing::Rests(open, None))
             });
             let waiting = market.waiting.iter();
@@ -432,24 +432,6 @@ impl Both {
         };
         shard.own_accounts(self.catalog.assets(), state);
         (self.shard, self.ledger) = (shard, ledger);
-    }
-}
-
-fn open_order(market: MarketId, order: &NaiveOrder) -> OpenOrder {
-    OpenOrder {
-        order: order.id,
-        account: order.place.account,
-        client_id: order.place.client_id,
-        market,
-        side: order.place.side,
-        time_in_force: order.place.time_in_force,
-        self_trade_prevention: order.place.self_trade_prevention,
-        post_only: matches!(order.place.kind, OrderKind::Limit { post_only: true, .. }),
-        price: order.price,
-        lots: order.lots,
-        lots_left: order.lots_left,
-        executed_quote: Units(order.executed_quote),
-        created_us: order.created_us,
     }
 }
 

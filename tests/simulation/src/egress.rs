@@ -3,7 +3,7 @@
 use engine::egress::event_queues::{Append, Seen};
 use engine::egress::replies::{Letters, is_answer_to};
 use engine::error::JournalError;
-use protocol::{Frame, Outcome, Sequence, StreamCursor};
+use protocol::{Action, Frame, Outcome, Sequence, StreamCursor};
 
 use crate::life::{Ended, Life};
 use crate::redis::{Added, Broken, SimRedis};

@@ -115,4 +115,23 @@ impl super::NaiveOrder {
             created_us: self.created_us,
         }
     }
+
+    /// As it rests.
+    pub fn open(&self, market: MarketId) -> OpenOrder {
+        OpenOrder {
+            order: self.id,
+            account: self.place.account,
+            client_id: self.place.client_id,
+            market,
+            side: self.place.side,
+            time_in_force: self.place.time_in_force,
+            self_trade_prevention: self.place.self_trade_prevention,
+            post_only: matches!(self.place.kind, OrderKind::Limit { post_only: true, .. }),
+            price: self.price,
+            lots: self.lots,
+            lots_left: self.lots_left,
+            executed_quote: Units(self.executed_quote),
+            created_us: self.created_us,
+        }
+    }
 }
