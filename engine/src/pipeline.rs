@@ -124,6 +124,7 @@ pub fn run(
     let journal = &data_dir.folders.journal;
     let Recovered { replica, tail, time_us, snapshot, unusable } =
         recovery::recover(&*disk, &data_dir.folders, &config.catalog, &config.limits)?;
+    recovery::warn_of_terms(&replica, &config.catalog);
     let settings = WriterSettings {
         disk: Arc::clone(&disk),
         directory: journal.clone(),

@@ -59,6 +59,13 @@ impl Catalog {
         Ok(Catalog { assets, markets })
     }
 
+    /// A market listed is from now on as `market` says, which bears its id.
+    pub fn update(&mut self, market: MarketSpec) {
+        if let Some(listed) = self.markets.iter_mut().find(|listed| listed.id == market.id) {
+            *listed = market;
+        }
+    }
+
     pub fn assets(&self) -> &[AssetSpec] {
         &self.assets
     }

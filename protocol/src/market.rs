@@ -6,6 +6,7 @@ use crate::units::{Lots, Price, Side, Units};
 
 /// A decimal step as `mantissa / 10^scale`, canonical: 0.01 is (1, 2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Increment {
     pub mantissa: u64,
     pub scale: u32,
@@ -13,6 +14,7 @@ pub struct Increment {
 
 /// A fee in millionths of what the payer receives; 0.08 % is 800.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FeeRate {
     pub millionths: u32,
 }

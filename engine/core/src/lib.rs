@@ -15,6 +15,7 @@ pub mod atomics;
 pub mod matching;
 pub mod book;
 mod placing;
+mod rules;
 mod market;
 mod transfers;
 pub mod state;

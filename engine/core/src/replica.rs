@@ -12,6 +12,8 @@
 pub mod error;
 pub mod applied;
 pub mod market;
+mod limits;
+mod terms;
 pub mod orders;
 pub mod levels;
 pub mod statistics;
@@ -171,11 +173,17 @@ impl Replica {
                 known.cancel(frame, all.account, None, &mut self.applied)?;
             }
             Action::SetBookState { state, .. } => known.set_book_state(frame, *state)?,
-            Action::PlaceTrigger(_)
-            | Action::Amend(_)
-            | Action::Fire(_)
-            | Action::SetPriceTerms { .. }
-            | Action::SetLotTerms { .. } => return Err(Inconsistency::Outcome),
+            Action::SetPriceTerms { terms, .. } => {
+                known.set_price_terms(frame, *terms)?;
+                self.catalog.update(known.spec().clone());
+            }
+            Action::SetLotTerms { terms, .. } => {
+                known.set_lot_terms(frame, *terms)?;
+                self.catalog.update(known.spec().clone());
+            }
+            Action::PlaceTrigger(_) | Action::Amend(_) | Action::Fire(_) => {
+                return Err(Inconsistency::Outcome);
+            }
             Action::CreateAccount
             | Action::Deposit(_)
             | Action::Withdraw(_)
@@ -251,6 +259,7 @@ impl Replica {
         &self.applied
     }
 
+    /// Every market under the terms that apply.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }

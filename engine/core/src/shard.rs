@@ -18,6 +18,7 @@ use crate::market::Market;
 pub use crate::market::RestoreError;
 use crate::placing;
 use crate::recognition::{Recognition, Verdict};
+use crate::rules;
 use crate::sequencer::Sequencer;
 use crate::state::{AccountsState, MarketState};
 use crate::transfers::Transfers;
@@ -237,11 +238,11 @@ fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) 
             market.book_state = *state;
             Decision { sequence, outcome: Outcome::BookStateSet, held: Units::ZERO }
         }
-        Action::PlaceTrigger(_)
-        | Action::Amend(_)
-        | Action::Fire(_)
-        | Action::SetPriceTerms { .. }
-        | Action::SetLotTerms { .. } => desk.refuse(Refusal::TermsInvalid),
+        Action::SetPriceTerms { terms, .. } => terms_set(desk, market.set_price_terms(*terms)),
+        Action::SetLotTerms { terms, .. } => terms_set(desk, market.set_lot_terms(*terms)),
+        Action::PlaceTrigger(_) | Action::Amend(_) | Action::Fire(_) => {
+            desk.refuse(Refusal::TermsInvalid)
+        }
         Action::CreateAccount
         | Action::Deposit(_)
         | Action::Withdraw(_)
@@ -253,6 +254,16 @@ fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) 
     }
 }
 
+fn terms_set(desk: &Desk<'_>, set: Result<(), Refusal>) -> Decision {
+    match set {
+        Ok(()) => {
+            let sequence = desk.sequencer.draw();
+            Decision { sequence, outcome: Outcome::TermsSet, held: Units::ZERO }
+        }
+        Err(refusal) => desk.refuse(refusal),
+    }
+}
+
 /// A cancel takes nothing, so it is numbered first.
 fn cancel(
     desk: &mut Desk<'_>,
@@ -260,6 +271,9 @@ fn cancel(
     account: AccountId,
     target: Target,
 ) -> Decision {
+    if let Err(refusal) = rules::admits_cancel(market.book_state) {
+        return desk.refuse(refusal);
+    }
     let Some(slot) = market.find(account, target) else {
         return desk.refuse(Refusal::OrderNotFound);
     };
@@ -269,6 +283,9 @@ fn cancel(
 }
 
 fn cancel_all(desk: &mut Desk<'_>, market: &mut Market, account: AccountId) -> Decision {
+    if let Err(refusal) = rules::admits_cancel(market.book_state) {
+        return desk.refuse(refusal);
+    }
     if desk.limits.accounts_max < account.get() {
         return desk.refuse(Refusal::UnknownAccount);
     }

@@ -1,6 +1,9 @@
 //! What a shard starts from: the state the replica has rebuilt from snapshot and journal.
 
-use protocol::{AccountId, AssetId, BookState, OpenOrder, Price, Sequence, TransferId, Units};
+use protocol::{
+    AccountId, AssetId, BookState, LotTerms, OpenOrder, Price, PriceTerms, Sequence, TransferId,
+    Units,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,9 @@ pub struct MarketState {
     pub book_state: BookState,
     pub senders: Vec<SenderState>,
     pub sum: StateSum,
+    /// Those that the operator set while the market traded, and which win over the config's.
+    pub price_terms: Option<PriceTerms>,
+    pub lot_terms: Option<LotTerms>,
 }
 
 /// What the shard that owns the accounts stream knows.

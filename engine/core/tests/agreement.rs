@@ -8,6 +8,7 @@
 
 mod naive;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::recognition::{Memory, SenderState};
@@ -45,7 +46,13 @@ fn catalog() -> Catalog {
     let assets = [("USDC", 6), ("SOL", 9), ("BTC", 8)].into_iter().zip(0..);
     let assets =
         assets.map(|((symbol, decimals), id)| fixture::asset(AssetId(id), symbol, decimals));
-    let markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
+    let times = |min: u32, max: u32| Multipliers {
+        min_millionths: NonZeroU32::new(min),
+        max_millionths: NonZeroU32::new(max),
+    };
+    let mut markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
+    markets[0].band = times(961_111, 1_048_888);
+    markets[0].impact = times(975_000, 1_032_222);
     Catalog::new(assets.collect(), markets).unwrap()
 }
 
@@ -134,6 +141,37 @@ fn transfer() -> impl Strategy<Value = Transfer> {
     })
 }
 
+/// Mostly open, so that something goes on.
+fn book_state() -> impl Strategy<Value = BookState> {
+    prop_oneof![2 => Just(BookState::Open), 1 => prop::sample::select(&BookState::ALL)]
+}
+
+/// Terms of a market, some of them such as none can have.
+fn set_terms() -> impl Strategy<Value = Action> {
+    let factor = |around: std::ops::Range<u32>| prop_oneof![1 => Just(None), 3 => around.prop_map(NonZeroU32::new)];
+    let multipliers = move || {
+        (factor(940_000..1_005_000), factor(995_000..1_060_000)).prop_map(
+            |(min_millionths, max_millionths)| Multipliers { min_millionths, max_millionths },
+        )
+    };
+    let price = |range: std::ops::Range<u64>| range.prop_map(fixture::price);
+    let prices = (market(), price(1..99), price(98..1000), multipliers(), multipliers()).prop_map(
+        |(market, price_min, price_max, band, impact)| {
+            let terms = PriceTerms { price_min, price_max, band, impact };
+            Action::SetPriceTerms { market, terms }
+        },
+    );
+    let fee = || (0u32..1_010_000).prop_map(|millionths| FeeRate { millionths });
+    let lots = (market(), 0u64..3, 1u64..1 << 20, fee(), fee()).prop_map(
+        |(market, lots_min, lots_max, maker_fee, taker_fee)| {
+            let (lots_min, lots_max) = (Lots(lots_min), Lots(lots_max));
+            let terms = LotTerms { lots_min, lots_max, maker_fee, taker_fee };
+            Action::SetLotTerms { market, terms }
+        },
+    );
+    prop_oneof![prices, lots]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
         market,
@@ -152,9 +190,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => transfer().prop_map(|it| Step::Do(Action::Deposit(it))),
         1 => transfer().prop_map(|it| Step::Do(Action::Withdraw(it))),
         2 => any::<prop::sample::Index>().prop_map(Step::Again),
-        1 => (market(), prop::sample::select(vec![
-            BookState::Open, BookState::Open, BookState::CancelOnly,
-        ])).prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
+        2 => set_terms().prop_map(Step::Do),
+        3 => (market(), book_state())
+            .prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         1 => Just(Step::Restart),
     ]
 }
@@ -341,6 +379,8 @@ impl Both {
                 last_price: market.last_price,
                 previous: market.previous,
                 book_state: market.state,
+                price_terms: Some(market.spec.price_terms()),
+                lot_terms: Some(market.spec.lot_terms()),
                 senders: self.senders(market.spec.id),
                 ..MarketState::default()
             };

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::replica::{Replica, SnapshotError};
@@ -12,9 +13,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use protocol::{
     AccountId, Action, AssetId, BookState, Catalog, ClientId, Closed, Command, Event, FeeRate,
-    Frame, GatewayId, Lots, MarketId, MarketSpec, OrderId, OrderKind, Origin, Outcome, Place,
-    Price, SelfTradePrevention, Sequence, Side, StreamCursor, Target, TimeInForce, Trade, Transfer,
-    TransferId, Units, fixture,
+    Frame, GatewayId, LotTerms, Lots, MarketId, MarketSpec, Multipliers, OrderId, OrderKind,
+    Origin, Outcome, Place, Price, PriceTerms, SelfTradePrevention, Sequence, Side, StreamCursor,
+    Target, TimeInForce, Trade, Transfer, TransferId, Units, fixture,
 };
 
 const ACCOUNTS: u32 = 4;
@@ -42,7 +43,13 @@ fn catalog() -> Catalog {
         ..fixture::market()
     };
     let [quote, base, other] = ASSETS;
-    let markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];
+    let times = |min, max| Multipliers {
+        min_millionths: NonZeroU32::new(min),
+        max_millionths: NonZeroU32::new(max),
+    };
+    let mut markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];
+    markets[0].band = times(961_111, 1_048_888);
+    markets[0].impact = times(975_000, 1_032_222);
     Catalog::new(ASSETS.map(asset).to_vec(), markets).unwrap()
 }
 
@@ -334,6 +341,37 @@ enum Step {
     RestartTwin,
 }
 
+/// Mostly open, so that something goes on.
+fn book_state() -> impl Strategy<Value = BookState> {
+    prop_oneof![2 => Just(BookState::Open), 1 => prop::sample::select(&BookState::ALL)]
+}
+
+/// Terms of a market, some of them such as none can have.
+fn set_terms() -> impl Strategy<Value = Action> {
+    let factor = |around: std::ops::Range<u32>| prop_oneof![1 => Just(None), 3 => around.prop_map(NonZeroU32::new)];
+    let multipliers = move || {
+        (factor(940_000..1_005_000), factor(995_000..1_060_000)).prop_map(
+            |(min_millionths, max_millionths)| Multipliers { min_millionths, max_millionths },
+        )
+    };
+    let price = |range: std::ops::Range<u64>| range.prop_map(fixture::price);
+    let prices = (market(), price(1..99), price(98..1000), multipliers(), multipliers()).prop_map(
+        |(market, price_min, price_max, band, impact)| {
+            let terms = PriceTerms { price_min, price_max, band, impact };
+            Action::SetPriceTerms { market, terms }
+        },
+    );
+    let fee = || (0u32..1_010_000).prop_map(|millionths| FeeRate { millionths });
+    let lots = (market(), 0u64..3, 1u64..1 << 20, fee(), fee()).prop_map(
+        |(market, lots_min, lots_max, maker_fee, taker_fee)| {
+            let (lots_min, lots_max) = (Lots(lots_min), Lots(lots_max));
+            let terms = LotTerms { lots_min, lots_max, maker_fee, taker_fee };
+            Action::SetLotTerms { market, terms }
+        },
+    );
+    prop_oneof![prices, lots]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
         market,
@@ -359,9 +397,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Do(Action::CreateAccount)),
         4 => transfer.prop_map(Step::Do),
         2 => any::<Index>().prop_map(Step::Again),
-        1 => (market(), prop::sample::select(vec![
-            BookState::Open, BookState::Open, BookState::CancelOnly,
-        ])).prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
+        2 => set_terms().prop_map(Step::Do),
+        3 => (market(), book_state())
+            .prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         2 => Just(Step::RestartTwin),
     ]
 }

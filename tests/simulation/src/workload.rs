@@ -3,11 +3,12 @@
 
 use orderflow::rng::Rng;
 use protocol::{
-    AccountId, Action, BookState, ClientId, Lots, MarketId, OrderId, OrderKind, Place, Price,
-    SelfTradePrevention, Side, Target, TimeInForce, Transfer, TransferId, Units,
+    AccountId, Action, BookState, ClientId, FeeRate, LotTerms, Lots, MarketId, OrderId, OrderKind,
+    Place, Price, PriceTerms, SelfTradePrevention, Side, Target, TimeInForce, Transfer, TransferId,
+    Units, fixture,
 };
 
-use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE};
+use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE, times};
 
 /// Accounts that are made and funded before anything else.
 pub const ACCOUNTS: u32 = 4;
@@ -53,14 +54,37 @@ impl Workload {
             0..12 => self.transfer(),
             12..24 => self.cancel(market),
             24..27 => Action::cancel_all(market, self.account()),
-            27 => Action::CreateAccount,
-            28 => {
-                let state =
-                    if self.rng.below(4) == 0 { BookState::CancelOnly } else { BookState::Open };
+            27 | 28 => self.rare(market),
+            29 => {
+                let state = BookState::ALL[self.rng.below(5) as usize];
                 Action::SetBookState { market, state }
             }
-            29..32 => Action::SetBookState { market, state: BookState::Open },
+            30..33 => Action::SetBookState { market, state: BookState::Open },
             _ => self.place(market),
+        }
+    }
+
+    fn rare(&mut self, market: MarketId) -> Action {
+        let rng = &mut self.rng;
+        match rng.below(3) {
+            0 => Action::CreateAccount,
+            1 => {
+                let price_min = fixture::price(PRICE - 3 - rng.below(4));
+                let price_max = fixture::price(PRICE + 2 + rng.below(4));
+                // Some are such as no market can have.
+                let (least, most) = (960 + rng.below(50) as u32, 1000 + rng.below(40) as u32);
+                let band = times(1000 * least, 1000 * most);
+                let impact = times(995_000, 1_000_000 + 1000 * rng.below(30) as u32);
+                let terms = PriceTerms { price_min, price_max, band, impact };
+                Action::SetPriceTerms { market, terms }
+            }
+            _ => {
+                let (lots_min, lots_max) = (Lots(rng.below(4)), Lots(20 + rng.below(20)));
+                let maker_fee = FeeRate { millionths: rng.below(5000) as u32 };
+                let taker_fee = FeeRate { millionths: rng.below(9000) as u32 };
+                let terms = LotTerms { lots_min, lots_max, maker_fee, taker_fee };
+                Action::SetLotTerms { market, terms }
+            }
         }
     }
 

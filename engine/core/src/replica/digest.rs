@@ -61,6 +61,8 @@ impl Replica {
             market.orders().last_given().for_each(|order| sum.generations(order));
             sum.trades(market.last_trade());
             sum.book_state(BookState::Open, market.book_state());
+            market.price_terms.into_iter().for_each(|terms| sum.price_terms(None, terms));
+            market.lot_terms.into_iter().for_each(|terms| sum.lot_terms(None, terms));
             market.recognition.add_to(&mut sum);
         }
         sum

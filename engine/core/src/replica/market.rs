@@ -1,9 +1,9 @@
 //! One market as its frames tell it: resting orders, levels, last trade, figures and candles.
 
 use protocol::{
-    AccountId, BookState, Closed, ClosedReason, Event, Frame, Interval, Lots, MarketSpec,
-    OpenOrder, OrderId, OrderKind, Outcome, Place, Price, Sequence, Side, Target, TimeInForce,
-    Trade, Units,
+    AccountId, BookState, Closed, ClosedReason, Event, Frame, Interval, LotTerms, Lots, MarketSpec,
+    OpenOrder, OrderId, OrderKind, Outcome, Place, Price, PriceTerms, Sequence, Side, Target,
+    TimeInForce, Trade, Units,
 };
 
 use super::StreamPosition;
@@ -12,15 +12,20 @@ use super::candles::{Candle, Candles};
 use super::error::Inconsistency;
 use super::finished::FinishedOrders;
 use super::levels::Levels;
+use super::limits::reaches;
 use super::orders::Orders;
 use super::statistics::{Statistics, WindowFigures};
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
+use crate::rules;
 use crate::state::MarketState;
 
 #[derive(Clone, Debug)]
 pub struct MarketReplica {
-    spec: MarketSpec,
+    /// Under the terms that apply.
+    pub(super) spec: MarketSpec,
+    pub(super) price_terms: Option<PriceTerms>,
+    pub(super) lot_terms: Option<LotTerms>,
     pub(super) stream: StreamPosition,
     pub(super) orders: Orders,
     levels: Levels,
@@ -85,6 +90,8 @@ impl MarketReplica {
         MarketReplica {
             orders: Orders::new(spec.id),
             spec,
+            price_terms: None,
+            lot_terms: None,
             stream: StreamPosition::default(),
             levels: Levels::default(),
             best: BothBest::default(),
@@ -103,6 +110,11 @@ impl MarketReplica {
 
     pub fn spec(&self) -> &MarketSpec {
         &self.spec
+    }
+
+    /// Those that the operator set while the market traded; `None`: those of the config apply.
+    pub(super) fn price_terms(&self) -> Option<PriceTerms> {
+        self.price_terms
     }
 
     pub fn orders(&self) -> &Orders {
@@ -168,6 +180,8 @@ impl MarketReplica {
             book_state: self.book_state,
             senders: self.recognition.state(),
             sum: self.sum,
+            price_terms: self.price_terms,
+            lot_terms: self.lot_terms,
         }
     }
 
@@ -203,9 +217,7 @@ impl MarketReplica {
         if order.market() != self.spec.id {
             return Err(Inconsistency::ForeignOrder(order));
         }
-        if self.book_state == BookState::CancelOnly {
-            return Err(Inconsistency::BookState);
-        }
+        self.check_place(place, order)?;
         applied.best_before = self.best;
         let mut taken = Taken::default();
         for event in frame.events() {
@@ -238,6 +250,9 @@ impl MarketReplica {
         match frame.header.outcome {
             Outcome::Rested { .. } => self.rest(frame, place, order, lots_left, taken, applied)?,
             Outcome::Expired { reason, .. } => {
+                if reason == ClosedReason::PriceImpact {
+                    self.check_impact(place, order, applied.best_before)?;
+                }
                 let left = (lots_left, Some(reason));
                 self.finished.done_at_once(frame, place, order, executed, left);
             }
@@ -258,6 +273,7 @@ impl MarketReplica {
         if frame.header.outcome != Outcome::Cancelled {
             return Err(Inconsistency::Outcome);
         }
+        rules::admits_cancel(self.book_state).map_err(|_| Inconsistency::BookState)?;
         applied.best_before = self.best;
         let mut count = 0;
         for event in frame.events() {
@@ -306,6 +322,7 @@ impl MarketReplica {
             return Err(Inconsistency::TradeId { last: self.last_trade, found: trade.id });
         }
         let maker_side = place.side.opposite();
+        let limit = self.limit_of(place, applied.best_before);
         let unknown = Inconsistency::UnknownOrder(trade.maker_order);
         let maker = self.orders.get_mut(trade.maker_order).ok_or(unknown)?;
         let fits = trade.taker_side == place.side
@@ -317,8 +334,8 @@ impl MarketReplica {
         if !fits {
             return Err(Inconsistency::Maker { trade: trade.id, maker: trade.maker_order });
         }
-        if let OrderKind::Limit { price, .. } = place.kind
-            && !reaches(place.side, price, trade.price)
+        if let Some(limit) = limit
+            && !reaches(place.side, limit, trade.price)
         {
             return Err(Inconsistency::BeyondLimit(trade.id));
         }
@@ -447,14 +464,6 @@ impl MarketReplica {
         if let (Some((bid, _)), Some((ask, _))) = (self.best.bid, self.best.ask) {
             assert!(bid < ask, "Invariant: a book at rest is not crossed");
         }
-    }
-}
-
-/// Whether a taker's limit allows `price`.
-fn reaches(taker: Side, limit: Price, price: Price) -> bool {
-    match taker {
-        Side::Bid => price <= limit,
-        Side::Ask => limit <= price,
     }
 }
 

@@ -6,7 +6,8 @@
 //! frame.
 
 use protocol::{
-    AccountId, AssetId, BookState, Catalog, FinishedOrder, MarketId, OpenOrder, Sequence, Units,
+    AccountId, AssetId, BookState, Catalog, FinishedOrder, LotTerms, MarketId, OpenOrder,
+    PriceTerms, Sequence, Units,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,8 @@ struct MarketHead {
     update_id: u64,
     update_time_us: u64,
     book_state: BookState,
+    price_terms: Option<PriceTerms>,
+    lot_terms: Option<LotTerms>,
     candles: Vec<Option<Candle>>,
 }
 
@@ -126,6 +129,8 @@ impl MarketReplica {
             update_id: self.update_id(),
             update_time_us: self.update_time_us(),
             book_state: self.book_state(),
+            price_terms: self.price_terms,
+            lot_terms: self.lot_terms,
             candles: self.candles.latest.to_vec(),
         }));
         senders(market, &self.recognition, write);
@@ -231,6 +236,9 @@ impl Build {
         market.update_id = head.update_id;
         market.update_time_us = head.update_time_us;
         market.book_state = head.book_state;
+        market.restore_terms(head.price_terms, head.lot_terms);
+        let spec = market.spec().clone();
+        self.replica.catalog.update(spec);
         self.stage = Stage::Market(head.market);
         Ok(())
     }

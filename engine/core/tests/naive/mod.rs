@@ -4,12 +4,14 @@
 //! doing it on a copy. Nothing here is shared with the real engine but the vocabulary.
 
 mod accounts;
+mod checks;
+mod terms;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::*;
-use rules::{best_crossed, crosses, held_by};
+use rules::{best_crossed, held_by, is_in_reach};
 
 #[derive(Clone, Debug)]
 pub struct NaiveOrder {
@@ -68,6 +70,7 @@ pub struct NaiveFrame {
 enum End {
     Done,
     DriedUp,
+    OutOfReach,
     SelfTrade,
     StepsMax,
 }
@@ -130,6 +133,8 @@ impl NaiveExchange {
             Action::CreateAccount => self.create_account(),
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
+            Action::SetPriceTerms { market, terms } => self.set_price_terms(market, terms),
+            Action::SetLotTerms { market, terms } => self.set_lot_terms(market, terms),
             _ => Err(Refusal::TermsInvalid),
         };
         self.seen.entry(name).or_insert(sequence);
@@ -170,7 +175,7 @@ impl NaiveExchange {
         target: Target,
         events: &mut Vec<Event>,
     ) -> Result<(Outcome, i128), Refusal> {
-        let orders = &self.markets.get(&market).ok_or(Refusal::UnknownMarket)?.orders;
+        let orders = self.orders_to_cancel(market)?;
         let named = |order: &&NaiveOrder| {
             order.place.account == account
                 && match target {
@@ -190,7 +195,7 @@ impl NaiveExchange {
         account: AccountId,
         events: &mut Vec<Event>,
     ) -> Result<(Outcome, i128), Refusal> {
-        let orders = &self.markets.get(&market).ok_or(Refusal::UnknownMarket)?.orders;
+        let orders = self.orders_to_cancel(market)?;
         if account.get() > self.limits.accounts_max {
             return Err(Refusal::UnknownAccount);
         }
@@ -200,6 +205,14 @@ impl NaiveExchange {
             events.push(self.close(market, id, ClosedReason::ByRequest));
         }
         Ok((Outcome::Cancelled, 0))
+    }
+
+    fn orders_to_cancel(&self, market: MarketId) -> Result<&[NaiveOrder], Refusal> {
+        let market = self.markets.get(&market).ok_or(Refusal::UnknownMarket)?;
+        match market.state {
+            BookState::Closed => Err(Refusal::MarketClosed),
+            _ => Ok(&market.orders),
+        }
     }
 
     fn close(&mut self, market: MarketId, id: OrderId, reason: ClosedReason) -> Event {
@@ -279,52 +292,6 @@ impl NaiveExchange {
         Ok((outcome, hold))
     }
 
-    fn check(&self, place: &Place, time_us: u64, market: &NaiveMarket) -> Result<(), Refusal> {
-        let spec = &market.spec;
-        if market.state == BookState::CancelOnly {
-            return Err(Refusal::CancelOnly);
-        }
-        if place.account.get() > self.limits.accounts_max {
-            return Err(Refusal::UnknownAccount);
-        }
-        if place.valid_until_us != 0 && time_us > place.valid_until_us {
-            return Err(Refusal::TooLate);
-        }
-        match place.kind {
-            OrderKind::Limit { price, lots, post_only } => {
-                if price < spec.price_min || price > spec.price_max {
-                    return Err(Refusal::PriceOutOfRange);
-                }
-                if lots < spec.lots_min || lots > spec.lots_max {
-                    return Err(Refusal::LotsOutOfRange);
-                }
-                let gtc = place.time_in_force == TimeInForce::GoodTillCancelled;
-                let own = |order: &&NaiveOrder| order.place.account == place.account;
-                let open = market.orders.iter().filter(own).count();
-                if gtc && open >= self.limits.open_orders_per_account_max {
-                    return Err(Refusal::TooManyOpenOrders);
-                }
-                if post_only && !gtc {
-                    return Err(Refusal::PostOnlyNotAllowed);
-                }
-                if post_only && market.orders.iter().any(|maker| crosses(place, maker)) {
-                    return Err(Refusal::PostOnlyWouldTake);
-                }
-            }
-            OrderKind::MarketByLots { lots } => {
-                if lots < spec.lots_min || lots > spec.lots_max {
-                    return Err(Refusal::LotsOutOfRange);
-                }
-            }
-            OrderKind::MarketByQuote { quote } => {
-                if quote.0 == 0 || quote > Units::SUPPLY_MAX {
-                    return Err(Refusal::AmountOutOfRange);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Trades and credits both sides; what the taker pays is the caller's.
     fn trade(
         &mut self,
@@ -334,6 +301,7 @@ impl NaiveExchange {
         traded: &mut i128,
         quote: &mut i128,
     ) -> End {
+        let mut best_at_arrival = None;
         for step in 0.. {
             let market = self.markets.get_mut(&place.market).unwrap();
             let spec = market.spec.clone();
@@ -350,6 +318,10 @@ impl NaiveExchange {
                 return End::Done;
             }
             let Some(maker) = best_crossed(market, place) else { return End::DriedUp };
+            let best = *best_at_arrival.get_or_insert(maker.price);
+            if !is_in_reach(&spec, place, best, maker.price) {
+                return End::OutOfReach;
+            }
             let lots = wanted(maker.price).min(i128::from(maker.lots_left.0));
             if lots == 0 {
                 return End::Done;
@@ -461,6 +433,7 @@ impl NaiveExchange {
             End::Done if traded > 0 => return (Outcome::Filled { order }, 0),
             End::SelfTrade => ClosedReason::SelfTradePrevention,
             End::StepsMax => ClosedReason::TradesLimit,
+            End::OutOfReach => ClosedReason::PriceImpact,
             _ if is_limit => ClosedReason::ImmediateOrCancel,
             _ => ClosedReason::InsufficientLiquidity,
         };
