@@ -15,20 +15,23 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, never, select, tick};
 use engine_core::replica::{Replica, ReplicaError};
 use protocol::query::Query;
-use protocol::{DecodeError, Frame, Sequence, keys};
+use protocol::{Action, DecodeError, Frame, MarketId, Outcome, Sequence, keys};
 use service::Condition;
 
 use crate::answers;
 use crate::durable::{Message, Publication};
-use crate::error::JournalError;
+use crate::error::{EngineError, JournalError};
 use crate::journal::block::Link;
 use crate::market_data::{MarketData, Pace};
+use crate::openings::Openings;
 
 pub mod feed;
+mod listing_feed;
 pub mod snapshots;
 mod watch;
 
 use feed::{Feed, Supply};
+use listing_feed::ListingFeed;
 use snapshots::Snapshots;
 use watch::Watch;
 
@@ -47,6 +50,7 @@ pub struct ReplicaChannels {
     /// Full: the loop waits. Closed: the loop ends.
     pub messages: Sender<Message>,
     pub snapshots: Snapshots,
+    pub openings: Openings,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +77,8 @@ pub enum ReplicaLoopError {
     Inconsistent(#[from] ReplicaError),
     #[error("frames that were missed cannot be read from the journal")]
     Missed(#[from] JournalError),
+    #[error("a market that was listed cannot be opened")]
+    Opening(#[source] Box<EngineError>),
 }
 
 /// Runs until the feed has ended and is drained, or nobody takes messages any more. An error means
@@ -83,9 +89,9 @@ pub fn run(
     channels: ReplicaChannels,
     settings: ReplicaSettings,
 ) -> Result<Replica, ReplicaLoopError> {
-    let ReplicaChannels { mut feed, mut queries, messages, snapshots } = channels;
+    let ReplicaChannels { mut feed, mut queries, messages, snapshots, openings } = channels;
     let ticks = tick(TICK);
-    let mut state = ReplicaLoop::new(replica, snapshots, settings);
+    let mut state = ReplicaLoop::new(replica, snapshots, openings, settings);
     state.take_tick();
     loop {
         match feed.next(state.applied())? {
@@ -112,7 +118,7 @@ pub fn run(
             },
         }
         let publications = state.out.drain(..).map(Message::Publish);
-        for message in publications.chain(state.halts.drain(..)) {
+        for message in publications.chain(state.messages.drain(..)) {
             if messages.send(message).is_err() {
                 return Ok(state.replica);
             }
@@ -126,6 +132,7 @@ struct ReplicaLoop {
     settings: ReplicaSettings,
     market_data: MarketData,
     snapshots: Snapshots,
+    openings: Openings,
     watch: Watch,
     /// Of the last command applied.
     time_us: u64,
@@ -136,16 +143,23 @@ struct ReplicaLoop {
     arrivals: u64,
     /// What one turn of the loop publishes.
     out: Vec<Publication>,
-    /// And sends to markets that must close.
-    halts: Vec<Message>,
+    /// And sends otherwise: what is listed, and halts to markets that must close.
+    messages: Vec<Message>,
+    listing: ListingFeed,
 }
 
 impl ReplicaLoop {
-    fn new(replica: Replica, snapshots: Snapshots, settings: ReplicaSettings) -> ReplicaLoop {
+    fn new(
+        replica: Replica,
+        snapshots: Snapshots,
+        openings: Openings,
+        settings: ReplicaSettings,
+    ) -> ReplicaLoop {
         ReplicaLoop {
             market_data: MarketData::new(&replica, (settings.now_us)()),
             replica,
             snapshots,
+            openings,
             watch: Watch::new(settings.conservation.clone()),
             time_us: settings.time_us,
             settings,
@@ -153,7 +167,8 @@ impl ReplicaLoop {
             waiting: BTreeMap::new(),
             arrivals: 0,
             out: Vec::new(),
-            halts: Vec::new(),
+            messages: Vec::new(),
+            listing: ListingFeed::new(),
         }
     }
 
@@ -176,7 +191,8 @@ impl ReplicaLoop {
         let now_us = (self.settings.now_us)();
         self.market_data.end_of_block(&self.replica, now_us, &mut self.out);
         self.watch.look(&self.replica);
-        self.watch.halt(&self.replica, now_us, &mut self.halts);
+        self.watch.halt(&self.replica, now_us, &mut self.messages);
+        self.listing.tell(&self.replica, now_us, &mut self.messages);
         self.answer_waiting();
         self.block_end = supply.link();
         metrics::counter!("engine_replica_frames_total").increment(frames);
@@ -200,8 +216,14 @@ impl ReplicaLoop {
         self.replica
     }
 
-    fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaError> {
+    fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaLoopError> {
         self.replica.apply(frame)?;
+        self.listing.frame(frame);
+        if let (Action::ListMarket(listing), Outcome::MarketListed) =
+            (&frame.command.action, frame.header.outcome)
+        {
+            self.open(listing.market)?;
+        }
         let applied = self.replica.applied();
         // A trade takes lots off a level, so without a change there is nothing to show.
         if let Some(market) = self.replica.market(applied.market)
@@ -211,6 +233,14 @@ impl ReplicaLoop {
             self.market_data.frame(market.spec(), frame, applied, pace, now_us, &mut self.out);
         }
         Ok(())
+    }
+
+    fn open(&mut self, market: MarketId) -> Result<(), ReplicaLoopError> {
+        if let Some(known) = self.replica.market(market) {
+            self.market_data.add(known, (self.settings.now_us)());
+        }
+        let opened = self.openings.open(&self.replica, market);
+        opened.map_err(|cause| ReplicaLoopError::Opening(Box::new(cause)))
     }
 
     fn take_query(&mut self, query: Query) {
@@ -227,7 +257,8 @@ impl ReplicaLoop {
     fn take_tick(&mut self) {
         self.watch.tick(&self.replica, self.settings.now_us);
         let now_us = (self.settings.now_us)();
-        self.watch.halt(&self.replica, now_us, &mut self.halts);
+        self.watch.halt(&self.replica, now_us, &mut self.messages);
+        self.listing.tell(&self.replica, now_us, &mut self.messages);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
         self.snapshots.tick(&self.replica);
         let before = self.waiting.len();

@@ -131,10 +131,11 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
     }
     let tick = fields.read("tick_size", &raw.tick_size, decimal::increment)?;
     let step = fields.read("step_size", &raw.step_size, decimal::increment)?;
-    let Some(base_units_per_lot) = whole_units(&[step], base.decimals) else {
+    let Some(base_units_per_lot) = Increment::whole_units(&[step], base.decimals) else {
         return Err(ListingError::FractionalStep { market: symbol });
     };
-    let Some(quote_units_per_tick_lot) = whole_units(&[tick, step], quote.decimals) else {
+    let Some(quote_units_per_tick_lot) = Increment::whole_units(&[tick, step], quote.decimals)
+    else {
         return Err(ListingError::FractionalNotional { market: symbol });
     };
     let Some(highest) = Price::from_ticks(Price::TICKS_MAX) else {
@@ -153,7 +154,7 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
         price_min: lowest,
         price_max: highest,
         lots_min: Lots(1),
-        lots_max: Lots(u64::from(u32::MAX)),
+        lots_max: MarketSpec::LOTS_MAX_DEFAULT,
         maker_fee: fields.read("maker_fee_bps", &raw.maker_fee_bps, fee_rate)?,
         taker_fee: fields.read("taker_fee_bps", &raw.taker_fee_bps, fee_rate)?,
         band: Multipliers::default(),
@@ -175,20 +176,6 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
     (market.price_min, market.price_max) = (price_min, price_max);
     (market.lots_min, market.lots_max) = (lots_min, lots_max);
     Ok(market)
-}
-
-/// The product of `increments` in units of an asset with `decimals`, when it is whole.
-fn whole_units(increments: &[Increment], decimals: u32) -> Option<u64> {
-    let mut mantissa = 10u128.checked_pow(decimals)?;
-    let mut divisor = 1u128;
-    for increment in increments {
-        mantissa = mantissa.checked_mul(u128::from(increment.mantissa))?;
-        divisor = divisor.checked_mul(10u128.checked_pow(increment.scale)?)?;
-    }
-    if !mantissa.is_multiple_of(divisor) {
-        return None;
-    }
-    u64::try_from(mantissa / divisor).ok()
 }
 
 /// Basis points, 0 to 10,000, with at most two decimals. A rebate would pay out units that no trade

@@ -12,6 +12,25 @@ pub struct Increment {
     pub scale: u32,
 }
 
+impl Increment {
+    /// The product of `increments` in units of an asset with `decimals`, when it is whole.
+    pub fn whole_units(increments: &[Increment], decimals: u32) -> Option<u64> {
+        let mut units = 10u128.checked_pow(decimals)?;
+        let mut divisor = 1u128;
+        for increment in increments {
+            units = units.checked_mul(u128::from(increment.mantissa))?;
+            divisor = divisor.checked_mul(10u128.checked_pow(increment.scale)?)?;
+        }
+        let is_whole = units.is_multiple_of(divisor);
+        is_whole.then(|| u64::try_from(units / divisor).ok()).flatten()
+    }
+
+    /// Neither zero nor written with more digits than it takes.
+    pub const fn is_canonical(self) -> bool {
+        self.mantissa != 0 && (self.scale == 0 || !self.mantissa.is_multiple_of(10))
+    }
+}
+
 /// A fee in millionths of what the payer receives; 0.08 % is 800.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -31,6 +50,7 @@ impl FeeRate {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AssetSpec {
     pub id: AssetId,
     /// `USDC`
@@ -47,6 +67,7 @@ impl AssetSpec {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MarketSpec {
     pub id: MarketId,
     /// `SOL_USDC`
@@ -73,6 +94,9 @@ pub struct MarketSpec {
 }
 
 impl MarketSpec {
+    /// The most lots of an order where the operator names no bound.
+    pub const LOTS_MAX_DEFAULT: Lots = Lots(u32::MAX as u64);
+
     pub const fn price_terms(&self) -> PriceTerms {
         let MarketSpec { price_min, price_max, band, impact, .. } = *self;
         PriceTerms { price_min, price_max, band, impact }

@@ -77,6 +77,19 @@ pub struct Listing {
     pub step: Increment,
 }
 
+impl Listing {
+    /// Base units of a lot, and quote units of a lot at a price of one tick; `None` when amounts in
+    /// this tick and step are no whole units.
+    pub fn units(&self, base_decimals: u32, quote_decimals: u32) -> Option<(u64, u64)> {
+        if !self.tick.is_canonical() || !self.step.is_canonical() {
+            return None;
+        }
+        let base = Increment::whole_units(&[self.step], base_decimals)?;
+        let quote = Increment::whole_units(&[self.tick, self.step], quote_decimals)?;
+        Some((base, quote))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,8 @@
 use std::num::NonZeroU32;
 
 use protocol::{
-    AccountId, AssetId, BookState, LotTerms, Lots, Multipliers, OpenOrder, OrderId, PriceTerms,
-    StateDigest, Units,
+    AccountId, AssetId, BookState, Listing, LotTerms, Lots, Multipliers, OpenOrder, OrderId,
+    PriceTerms, StateDigest, Units,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,7 @@ const GENERATION: u64 = 5 << 56;
 const TRANSFER: u64 = 6 << 56;
 const PRICE_TERMS: u64 = 16 << 56;
 const LOT_TERMS: u64 = 17 << 56;
+const LISTING: u64 = 18 << 56;
 
 /// Odd numbers without a pattern: weights of what there is one of.
 const LAST_TRADE: u64 = 0xA24B_AED4_963E_E407;
@@ -148,6 +149,14 @@ impl StateSum {
     pub fn lot_terms(&mut self, was: Option<LotTerms>, is: LotTerms) {
         self.take(was.map_or(0, lot_terms_of));
         self.add(lot_terms_of(is));
+    }
+
+    pub fn listing(&mut self, listing: &Listing) {
+        let Listing { market, base, quote, tick, step } = *listing;
+        let ids = [market.0, base.0, quote.0].map(u64::from);
+        let ids = ids.into_iter().fold(0, |word, id| word << 16 | id);
+        let scales = u64::from(tick.scale) << 32 | u64::from(step.scale);
+        self.add(words_of(LISTING, [ids, tick.mantissa, step.mantissa, scales]));
     }
 
     pub fn accounts(&mut self, count: u64) {

@@ -18,11 +18,12 @@ mod placing;
 mod rules;
 mod market;
 mod transfers;
+mod listings;
 pub mod state;
 pub mod replica;
 
 pub use again::Again;
 pub use ledger::Ledger;
 pub use sequencer::Sequencer;
-pub use shard::{Input, RestoreError, Shard, ShardLimits};
+pub use shard::{Input, NewMarket, RestoreError, Shard, ShardLimits};
 pub use state::{AccountsState, Direction, MarketState, TransferRecord};

@@ -14,6 +14,7 @@ pub mod applied;
 pub mod market;
 mod limits;
 mod terms;
+mod listed;
 pub mod orders;
 pub mod levels;
 pub mod statistics;
@@ -39,6 +40,7 @@ pub use applied::{Applied, Best, BothBest, LevelChange};
 pub use balances::Balance;
 pub use candles::Candle;
 pub use error::{Inconsistency, ReplicaError};
+pub use listed::Listed;
 pub use market::MarketReplica;
 pub use snapshot::SnapshotError;
 pub use statistics::{DAY_MINUTES, WEEK_MINUTES, WindowFigures};
@@ -55,6 +57,7 @@ pub struct Replica {
     /// By the number of their ids.
     markets: Vec<Option<MarketReplica>>,
     accounts: Accounts,
+    listed: Vec<Listed>,
     accounts_stream: StreamPosition,
     balances: Balances,
     applied: Applied,
@@ -100,6 +103,7 @@ impl Replica {
             last: None,
             markets,
             accounts: Accounts::default(),
+            listed: Vec::new(),
             accounts_stream: StreamPosition::default(),
             applied: Applied::default(),
         }
@@ -212,6 +216,7 @@ impl Replica {
                 Action::Deposit(transfer) | Action::Withdraw(transfer),
                 Outcome::Repeated { first },
             ) => self.accounts.repeat(transfer.id, first),
+            (Action::ListMarket(listing), Outcome::MarketListed) => self.list(frame, listing),
             _ => Err(Inconsistency::Outcome),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use protocol::frame::{FrameHeader, FrameWriter};
 use protocol::{
-    AccountId, Action, AssetSpec, ClosedReason, Command, Event, MarketId, MarketSpec, OrderId,
+    AccountId, Action, Catalog, ClosedReason, Command, Event, MarketId, MarketSpec, OrderId,
     Outcome, Record, Refusal, Sequence, StreamCursor, Target, Units,
 };
 
@@ -40,6 +40,27 @@ pub struct ShardLimits {
     /// Trades that one command may cause; what is then left of it is dropped.
     pub trades_per_command_max: u32,
     pub accounts_max: u32,
+    /// Markets of the exchange, beyond which none is listed.
+    pub markets_max: u32,
+}
+
+/// A market that no shard owns yet, with all the memory it will ever need: made by another thread
+/// than the shard's, which never allocates.
+#[derive(Debug)]
+pub struct NewMarket(Market);
+
+impl NewMarket {
+    /// As the replica knows it.
+    pub fn new(
+        spec: MarketSpec,
+        state: &MarketState,
+        limits: &ShardLimits,
+    ) -> Result<NewMarket, RestoreError> {
+        let ShardLimits { orders_max, accounts_max, .. } = *limits;
+        let mut market = Market::new(spec, orders_max, accounts_max);
+        market.restore(state, orders_max, accounts_max)?;
+        Ok(NewMarket(market))
+    }
 }
 
 #[derive(Debug)]
@@ -104,28 +125,31 @@ impl Shard {
             ledger,
             sequencer,
             limits,
-            markets: Vec::new(),
+            markets: Vec::with_capacity(limits.markets_max as usize),
             places: vec![None; usize::from(MarketId::MAX.0) + 1],
             transfers: None,
             writer: FrameWriter::new(events_max as usize),
         }
     }
 
-    /// Takes over a market as the replica knows it.
+    /// Takes over a market at the start, as the replica knows it.
     pub fn add_market(&mut self, spec: MarketSpec, state: MarketState) -> Result<(), RestoreError> {
-        let ShardLimits { orders_max, accounts_max, .. } = self.limits;
-        let place = &mut self.places[usize::from(spec.id.0)];
-        assert!(place.is_none(), "Invariant: a market has one shard");
-        *place = Some(self.markets.len() as u16);
-        let mut market = Market::new(spec, orders_max, accounts_max);
-        market.restore(&state, orders_max, accounts_max)?;
-        self.markets.push(market);
+        let market = NewMarket::new(spec, &state, &self.limits)?;
+        self.take_market(market);
         Ok(())
     }
 
+    /// Takes over a market that somebody else made: room for it was kept.
+    pub fn take_market(&mut self, NewMarket(market): NewMarket) {
+        let place = &mut self.places[usize::from(market.spec.id.0)];
+        assert!(place.is_none(), "Invariant: a market has one shard");
+        *place = Some(self.markets.len() as u16);
+        self.markets.push(market);
+    }
+
     /// Takes over the accounts stream; exactly one shard does.
-    pub fn own_accounts(&mut self, assets: &[AssetSpec], state: AccountsState) {
-        self.transfers = Some(Transfers::new(assets, state, self.limits.accounts_max));
+    pub fn own_accounts(&mut self, catalog: &Catalog, state: AccountsState) {
+        self.transfers = Some(Transfers::new(catalog, state, &self.limits));
     }
 
     /// Decides one command. The records are those of its frame, header first.
@@ -335,6 +359,7 @@ pub(crate) mod tests {
             open_orders_per_account_max: 8,
             trades_per_command_max: 8,
             accounts_max: 1,
+            markets_max: 5,
         };
         let ledger = Arc::new(Ledger::new(1, 2));
         let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(Some(Sequence(41)))), limits);

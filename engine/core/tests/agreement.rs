@@ -25,6 +25,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 6,
     trades_per_command_max: 5,
     accounts_max: ACCOUNTS,
+    markets_max: 3,
 };
 
 fn catalog() -> Catalog {
@@ -141,6 +142,22 @@ fn transfer() -> impl Strategy<Value = Transfer> {
     })
 }
 
+/// Listings, some of them such as cannot be.
+fn listing() -> impl Strategy<Value = Action> {
+    let increment = || {
+        let scale = prop_oneof![8 => 0u32..3, 1 => 3u32..20];
+        let mantissa = prop_oneof![8 => Just(1u64), 1 => Just(0), 1 => Just(10)];
+        (mantissa, scale).prop_map(|(mantissa, scale)| Increment { mantissa, scale })
+    };
+    let assets = || (0..6u16).prop_map(AssetId);
+    let market = prop::sample::select(vec![MarketId(1), MarketId(2), MarketId(9)]);
+    (market, assets(), assets(), increment(), increment()).prop_map(
+        |(market, base, quote, tick, step)| {
+            Action::ListMarket(Listing { market, base, quote, tick, step })
+        },
+    )
+}
+
 /// Mostly open, so that something goes on.
 fn book_state() -> impl Strategy<Value = BookState> {
     prop_oneof![2 => Just(BookState::Open), 1 => prop::sample::select(&BookState::ALL)]
@@ -191,6 +208,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => transfer().prop_map(|it| Step::Do(Action::Withdraw(it))),
         2 => any::<prop::sample::Index>().prop_map(Step::Again),
         2 => set_terms().prop_map(Step::Do),
+        2 => listing().prop_map(Step::Do),
         3 => (market(), book_state())
             .prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         1 => Just(Step::Restart),
@@ -219,11 +237,12 @@ impl Both {
         for market in catalog.markets() {
             shard.add_market(market.clone(), MarketState::default()).unwrap();
         }
-        shard.own_accounts(catalog.assets(), AccountsState::default());
+        shard.own_accounts(&catalog, AccountsState::default());
         let limits = NaiveLimits {
             open_orders_per_account_max: LIMITS.open_orders_per_account_max as usize,
             steps_max: LIMITS.trades_per_command_max as usize,
             accounts_max: ACCOUNTS,
+            markets_max: LIMITS.markets_max as usize,
         };
         Both {
             naive: NaiveExchange::new(&catalog, limits),
@@ -283,6 +302,13 @@ impl Both {
         prop_assert_eq!(header.previous, expected.previous);
         prop_assert_eq!(header.held, expected.held);
         self.remember(&frame, id);
+        if let (Action::ListMarket(listing), Outcome::MarketListed) =
+            (command.action, header.outcome)
+        {
+            let spec = self.catalog.list(&listing).unwrap().clone();
+            let state = MarketState { book_state: BookState::Closed, ..MarketState::default() };
+            self.shard.add_market(spec, state).unwrap();
+        }
         self.compare();
         Ok(())
     }
@@ -395,7 +421,7 @@ impl Both {
             senders: self.senders(MarketId::ACCOUNTS),
             ..AccountsState::default()
         };
-        shard.own_accounts(self.catalog.assets(), state);
+        shard.own_accounts(&self.catalog, state);
         (self.shard, self.ledger) = (shard, ledger);
     }
 }

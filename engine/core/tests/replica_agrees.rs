@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use protocol::{
     AccountId, Action, AssetId, BookState, Catalog, ClientId, Closed, Command, Event, FeeRate,
-    Frame, GatewayId, LotTerms, Lots, MarketId, MarketSpec, Multipliers, OrderId, OrderKind,
-    Origin, Outcome, Place, Price, PriceTerms, SelfTradePrevention, Sequence, Side, StreamCursor,
-    Target, TimeInForce, Trade, Transfer, TransferId, Units, fixture,
+    Frame, GatewayId, Increment, Listing, LotTerms, Lots, MarketId, MarketSpec, Multipliers,
+    OrderId, OrderKind, Origin, Outcome, Place, Price, PriceTerms, SelfTradePrevention, Sequence,
+    Side, StreamCursor, Target, TimeInForce, Trade, Transfer, TransferId, Units, fixture,
 };
 
 const ACCOUNTS: u32 = 4;
@@ -25,6 +25,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 6,
     trades_per_command_max: 8,
     accounts_max: ACCOUNTS,
+    markets_max: 5,
 };
 
 fn catalog() -> Catalog {
@@ -72,7 +73,7 @@ impl Engine {
         for market in catalog.markets() {
             shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
         }
-        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        shard.own_accounts(&catalog, replica.accounts_state());
         Engine { ledger, shard }
     }
 }
@@ -156,6 +157,14 @@ impl World {
             assert_eq!(trades, 0);
         } else {
             assert_eq!(applied.market, command.market());
+        }
+        if let (Action::ListMarket(Listing { market, .. }), Outcome::MarketListed) =
+            (command.action, frame.header.outcome)
+        {
+            let spec = self.replica.market(market).unwrap().spec();
+            for shard in [&mut self.engine.shard, &mut self.twin.shard] {
+                shard.add_market(spec.clone(), self.replica.market_state(market)).unwrap();
+            }
         }
         if let Some(order) = frame.header.outcome.order() {
             self.given.extend(command.account().map(|account| (order, account)));
@@ -341,6 +350,22 @@ enum Step {
     RestartTwin,
 }
 
+/// Listings, some of them such as cannot be.
+fn listing() -> impl Strategy<Value = Action> {
+    let increment = || {
+        let scale = prop_oneof![8 => 0u32..3, 1 => 3u32..20];
+        let mantissa = prop_oneof![8 => Just(1u64), 1 => Just(0), 1 => Just(10)];
+        (mantissa, scale).prop_map(|(mantissa, scale)| Increment { mantissa, scale })
+    };
+    let assets = || (0..6u16).prop_map(AssetId);
+    let market = prop::sample::select(vec![MarketId(1), MarketId(2), MarketId(9)]);
+    (market, assets(), assets(), increment(), increment()).prop_map(
+        |(market, base, quote, tick, step)| {
+            Action::ListMarket(Listing { market, base, quote, tick, step })
+        },
+    )
+}
+
 /// Mostly open, so that something goes on.
 fn book_state() -> impl Strategy<Value = BookState> {
     prop_oneof![2 => Just(BookState::Open), 1 => prop::sample::select(&BookState::ALL)]
@@ -398,6 +423,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => transfer.prop_map(Step::Do),
         2 => any::<Index>().prop_map(Step::Again),
         2 => set_terms().prop_map(Step::Do),
+        2 => listing().prop_map(Step::Do),
         3 => (market(), book_state())
             .prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         2 => Just(Step::RestartTwin),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{json, json_text};
 use crate::admission;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::error::ApiError;
 use crate::order_json::{Null, asset};
 use crate::parameters::{Parameters, Value};
@@ -187,7 +187,7 @@ async fn market_by_path(
     one_market(&app, market).await
 }
 
-async fn one_market(app: &App, market: &MarketSpec) -> Result<Response, ApiError> {
+async fn one_market(app: &SharedApp, market: &MarketSpec) -> Result<Response, ApiError> {
     app.book_states.refresh().await;
     json(&market_json(market, app.book_states.of(market.id)))
 }

@@ -9,7 +9,7 @@ use protocol::{AccountId, Action, Closed, ClosedReason, MarketId, Place};
 
 use super::{json, json_text, markets};
 use crate::admission;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::error::ApiError;
@@ -47,7 +47,7 @@ async fn place(
 
 /// The order as it now is, and its trades of this step.
 pub(super) fn placed<'a>(
-    app: &'a App,
+    app: &'a SharedApp,
     order: &Place,
     decision: &Decision,
 ) -> Result<OrderJson<'a>, ApiError> {
@@ -106,7 +106,7 @@ async fn open_orders(
 
 /// All open orders of an account, of one market or of all.
 pub(super) async fn open_orders_json(
-    app: &App,
+    app: &SharedApp,
     account: AccountId,
     market: Option<MarketId>,
 ) -> Result<Vec<OrderJson<'_>>, ApiError> {
@@ -140,7 +140,7 @@ async fn cancel_all(
     json(&rows.collect::<Result<Vec<_>, _>>()?)
 }
 
-async fn submit(app: &App, market: MarketId, action: Action) -> Result<Decision, ApiError> {
+async fn submit(app: &SharedApp, market: MarketId, action: Action) -> Result<Decision, ApiError> {
     let submissions = app.submissions.clone();
     app.detached(async move { submissions.submit(market, action).await }).await
 }

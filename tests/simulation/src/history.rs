@@ -37,7 +37,7 @@ impl History {
         for market in catalog.markets() {
             shard.add_market(market.clone(), MarketState::default()).expect("an empty market");
         }
-        shard.own_accounts(catalog.assets(), AccountsState::default());
+        shard.own_accounts(&catalog, AccountsState::default());
         History {
             replica: Replica::new(catalog.clone()),
             catalog,

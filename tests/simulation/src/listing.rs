@@ -17,6 +17,7 @@ pub const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 12,
     trades_per_command_max: 8,
     accounts_max: ACCOUNTS_MAX,
+    markets_max: 5,
 };
 
 /// The most records a frame may have: header, command, events.

@@ -49,6 +49,7 @@ impl Replica {
         let mut sum = StateSum::default();
         sum.accounts(u64::from(self.accounts.count()));
         self.accounts.transfers().iter().for_each(|done| sum.transfer(done));
+        self.listed().iter().for_each(|it| sum.listing(&it.listing));
         self.accounts.recognition.add_to(&mut sum);
         for balance in self.balances() {
             sum.give(balance.account, balance.asset, balance.available);

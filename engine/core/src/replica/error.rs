@@ -38,6 +38,8 @@ pub enum Inconsistency {
     HeldByOrders,
     #[error("market {0} is not listed")]
     UnknownMarket(MarketId),
+    #[error("market {0} is listed, and there is one of its id or its assets already")]
+    Listing(MarketId),
     #[error("account {0} does not exist")]
     UnknownAccount(AccountId),
     #[error("asset {0} is not listed")]

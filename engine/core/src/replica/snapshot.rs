@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::candles::Candle;
 use super::error::Inconsistency;
 use super::statistics::Bucket;
-use super::{MarketReplica, Replica, StreamPosition};
+use super::{Listed, MarketReplica, Replica, StreamPosition};
 use crate::digest::StateSum;
 use crate::recognition::{Memory, Recognition, SenderState};
 use crate::state::TransferRecord;
@@ -26,6 +26,7 @@ const ENTRIES_MAX: usize = 4096;
 #[derive(Serialize, Deserialize)]
 enum Piece {
     Head(Head),
+    Listed(Vec<Listed>),
     Transfers(Vec<TransferRecord>),
     Balances(Vec<(AccountId, AssetId, Units)>),
     /// Of one sender; further memories of the same sender follow with the same head.
@@ -95,6 +96,7 @@ impl Replica {
             sum: self.accounts.sum,
             fees: self.fees().collect(),
         }));
+        in_pieces(self.listed().iter().copied(), |some| write(&Piece::Listed(some)));
         let transfers = self.accounts.transfers().iter().copied();
         in_pieces(transfers, |some| write(&Piece::Transfers(some)));
         let balances = self.balances().map(|it| (it.account, it.asset, it.available));
@@ -184,6 +186,12 @@ impl Build {
     fn take(&mut self, piece: Piece) -> Result<(), SnapshotError> {
         match (self.stage, piece) {
             (Stage::Empty, Piece::Head(head)) => self.head(head),
+            (Stage::Accounts, Piece::Listed(listed)) => {
+                for one in listed {
+                    self.replica.restore_listed(one)?;
+                }
+                Ok(())
+            }
             (Stage::Accounts, Piece::Transfers(transfers)) => {
                 for done in &transfers {
                     self.replica.accounts.restore_transfer(done)?;

@@ -42,6 +42,7 @@ pub struct NaiveExchange {
     pub fees: BTreeMap<AssetId, i128>,
     pub supply: BTreeMap<AssetId, i128>,
     pub accounts: u32,
+    decimals: BTreeMap<AssetId, u32>,
     transfers: BTreeMap<u128, (Sequence, Action)>,
     /// Which frame decided what each sender sent on each stream.
     pub seen: BTreeMap<(MarketId, u32, u32, u64), Sequence>,
@@ -56,6 +57,7 @@ pub struct NaiveLimits {
     pub open_orders_per_account_max: usize,
     pub steps_max: usize,
     pub accounts_max: u32,
+    pub markets_max: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -94,6 +96,7 @@ impl NaiveExchange {
             fees: BTreeMap::new(),
             supply: catalog.assets().iter().map(|asset| (asset.id, 0)).collect(),
             accounts: 0,
+            decimals: catalog.assets().iter().map(|asset| (asset.id, asset.decimals)).collect(),
             transfers: BTreeMap::new(),
             seen: BTreeMap::new(),
             previous: None,
@@ -133,11 +136,14 @@ impl NaiveExchange {
             Action::CreateAccount => self.create_account(),
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
+            Action::ListMarket(listing) => self.list(&listing),
             Action::SetPriceTerms { market, terms } => self.set_price_terms(market, terms),
             Action::SetLotTerms { market, terms } => self.set_lot_terms(market, terms),
             _ => Err(Refusal::TermsInvalid),
         };
-        self.seen.entry(name).or_insert(sequence);
+        if is_listed {
+            self.seen.entry(name).or_insert(sequence);
+        }
         let (outcome, held) = decided.unwrap_or_else(|refusal| (Outcome::Refused(refusal), 0));
         let last = match self.markets.get_mut(&command.market()) {
             Some(market) => Some(&mut market.previous),

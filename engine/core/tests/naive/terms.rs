@@ -1,10 +1,75 @@
-//! What the operator changes of a market of the naive exchange.
+//! What the operator lists and changes in the naive exchange.
 
 use protocol::*;
 
-use super::NaiveExchange;
+use super::{NaiveExchange, NaiveMarket};
 
 impl NaiveExchange {
+    pub(super) fn list(&mut self, listing: &Listing) -> Result<(Outcome, i128), Refusal> {
+        let Listing { market: id, base, quote, tick, step } = *listing;
+        if id.0 == 0 || id > MarketId::MAX || base == quote {
+            return Err(Refusal::TermsInvalid);
+        }
+        let base_decimals = *self.decimals.get(&base).ok_or(Refusal::UnknownAsset)?;
+        let quote_decimals = *self.decimals.get(&quote).ok_or(Refusal::UnknownAsset)?;
+        // How many units so much is, or nothing if that is no whole number of them.
+        let units = |decimals: u32, mantissa: u64, scale: u32| {
+            let down = scale.checked_sub(decimals);
+            let by = 10u128.pow(down.unwrap_or_else(|| decimals - scale));
+            let mantissa = u128::from(mantissa);
+            match down {
+                Some(_) => mantissa.is_multiple_of(by).then_some(mantissa / by),
+                None => Some(mantissa * by),
+            }
+        };
+        let written_well =
+            |it: Increment| it.mantissa > 0 && (it.mantissa % 10 > 0 || it.scale == 0);
+        let per_lot = units(base_decimals, step.mantissa, step.scale);
+        let per_tick =
+            units(quote_decimals, tick.mantissa * step.mantissa, tick.scale + step.scale);
+        let (Some(per_lot), Some(per_tick)) = (per_lot, per_tick) else {
+            return Err(Refusal::TermsInvalid);
+        };
+        if !written_well(tick) || !written_well(step) {
+            return Err(Refusal::TermsInvalid);
+        }
+        let same = |market: &NaiveMarket| (market.spec.base, market.spec.quote) == (base, quote);
+        if self.markets.contains_key(&id) || self.markets.values().any(same) {
+            return Err(Refusal::MarketExists);
+        }
+        if self.markets.len() >= self.limits.markets_max {
+            return Err(Refusal::TooManyMarkets);
+        }
+        let spec = MarketSpec {
+            id,
+            symbol: format!("{base} against {quote}"),
+            base,
+            quote,
+            tick,
+            step,
+            base_units_per_lot: per_lot as u64,
+            quote_units_per_tick_lot: per_tick as u64,
+            price_min: fixture::price(1),
+            price_max: fixture::price(Price::TICKS_MAX),
+            lots_min: Lots(1),
+            lots_max: Lots(u64::from(u32::MAX)),
+            maker_fee: FeeRate { millionths: 0 },
+            taker_fee: FeeRate { millionths: 0 },
+            band: Multipliers::default(),
+            impact: Multipliers::default(),
+        };
+        let market = NaiveMarket {
+            spec,
+            orders: vec![],
+            last_trade: 0,
+            last_price: None,
+            previous: None,
+            state: BookState::Closed,
+        };
+        self.markets.insert(id, market);
+        Ok((Outcome::MarketListed, 0))
+    }
+
     pub(super) fn set_price_terms(
         &mut self,
         market: MarketId,
