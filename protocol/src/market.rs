@@ -97,6 +97,26 @@ impl MarketSpec {
     /// The most lots of an order where the operator names no bound.
     pub const LOTS_MAX_DEFAULT: Lots = Lots(u32::MAX as u64);
 
+    /// As it would be if the operator named no bounds and no fees.
+    pub fn without_terms(&self) -> MarketSpec {
+        let (Some(price_min), Some(price_max)) =
+            (Price::from_ticks(1), Price::from_ticks(Price::TICKS_MAX))
+        else {
+            unreachable!("Invariant: the bounds of prices are prices")
+        };
+        MarketSpec {
+            price_min,
+            price_max,
+            lots_min: Lots(1),
+            lots_max: MarketSpec::LOTS_MAX_DEFAULT,
+            maker_fee: FeeRate { millionths: 0 },
+            taker_fee: FeeRate { millionths: 0 },
+            band: Multipliers::default(),
+            impact: Multipliers::default(),
+            ..self.clone()
+        }
+    }
+
     pub const fn price_terms(&self) -> PriceTerms {
         let MarketSpec { price_min, price_max, band, impact, .. } = *self;
         PriceTerms { price_min, price_max, band, impact }
