@@ -1,10 +1,13 @@
 //! What every handler shares.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use protocol::{AccountId, Catalog};
+use protocol::catalog_json::Known;
+use protocol::{AccountId, Catalog, MarketId};
+use service::SharedCatalog;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
@@ -21,8 +24,10 @@ use crate::past_orders::PastOrders;
 use crate::queries::Queries;
 use crate::submission::Submissions;
 
+/// What lives as long as the process.
 pub struct App {
-    pub catalog: Catalog,
+    /// What is listed, as it changes.
+    pub listing: SharedCatalog,
     pub http: HttpLimits,
     pub link: Arc<EngineLink>,
     pub submissions: Submissions,
@@ -38,19 +43,61 @@ pub struct App {
     pub tasks: TaskTracker,
 }
 
-pub type SharedApp = Arc<App>;
+/// What was listed at one moment; a [`Catalog`] for most.
+pub struct CatalogNow(Arc<Known>);
+
+impl CatalogNow {
+    /// When a market was listed that the config does not list.
+    pub fn listed_us(&self, market: MarketId) -> Option<u64> {
+        self.0.listed_us.get(&market).copied()
+    }
+}
+
+impl Deref for CatalogNow {
+    type Target = Catalog;
+
+    fn deref(&self) -> &Catalog {
+        &self.0.catalog
+    }
+}
+
+/// What a handler is given: everything, and the catalog as it was when the request came.
+pub struct SharedApp {
+    pub catalog: CatalogNow,
+    app: Arc<App>,
+}
+
+impl SharedApp {
+    pub fn new(app: Arc<App>) -> SharedApp {
+        SharedApp { catalog: CatalogNow(app.listing.get()), app }
+    }
+}
+
+/// With the latest catalog: the router clones one for each request.
+impl Clone for SharedApp {
+    fn clone(&self) -> SharedApp {
+        SharedApp::new(Arc::clone(&self.app))
+    }
+}
+
+impl Deref for SharedApp {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
 
 impl App {
     /// Connects to nothing yet.
     pub fn new(config: &Config) -> Result<SharedApp, GatewayError> {
+        let listing = SharedCatalog::new(config.catalog.clone());
         let engine = config.engine.clone();
-        let (redis_url, catalog) = (&config.redis_url, &config.catalog);
-        let link = EngineLink::new(redis_url, catalog, config.gateway, engine)?;
+        let link = EngineLink::new(&config.redis_url, listing.clone(), config.gateway, engine)?;
         let link = Arc::new(link);
         let queries = Queries::new(Arc::clone(&link));
         let pool = history::pool(&config.database_url, &config.database)?;
-        Ok(Arc::new(App {
-            catalog: config.catalog.clone(),
+        Ok(SharedApp::new(Arc::new(App {
             http: config.http.clone(),
             submissions: Submissions::new(Arc::clone(&link)),
             book_states: BookStates::new(queries.clone()),
@@ -58,12 +105,13 @@ impl App {
             link,
             keys: KeyCache::new(pool.clone()),
             history: History::new(pool.clone()),
-            past_orders: PastOrders::new(pool.clone(), &config.catalog),
+            past_orders: PastOrders::new(pool.clone(), listing.clone()),
             audit: Audit::new(pool),
             admin_token: config.admin_token.clone(),
             ws_url: config.ws_url.clone(),
             tasks: TaskTracker::new(),
-        }))
+            listing,
+        })))
     }
 
     /// The account that signed a request: one set of parameters, or one an order of a batch.

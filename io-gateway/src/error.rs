@@ -93,6 +93,14 @@ impl ApiError {
         ApiError { code, status: code.status(), message: message.into(), cause: None }
     }
 
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self

@@ -21,6 +21,7 @@ pub mod body;
 pub mod parameters;
 pub mod auth;
 pub mod keys;
+pub mod market_terms;
 pub mod admission;
 pub mod submission;
 pub mod outstanding;

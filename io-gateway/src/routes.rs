@@ -11,6 +11,7 @@ pub mod order_history;
 pub mod batch;
 pub mod accounts;
 pub mod admin;
+pub mod admin_markets;
 pub mod web;
 
 use std::any::Any;

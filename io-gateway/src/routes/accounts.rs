@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::json;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::error::ApiError;
@@ -44,7 +44,7 @@ async fn capital(
 
 /// By asset, every one the account ever held.
 pub(super) async fn capital_json(
-    app: &App,
+    app: &SharedApp,
     account: AccountId,
 ) -> Result<BTreeMap<&str, BalanceJson>, ApiError> {
     let mut capital = BTreeMap::new();

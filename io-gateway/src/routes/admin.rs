@@ -12,16 +12,16 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{get, post};
 use protocol::{
-    AccountId, Action, AssetSpec, BookState, Conservation, MarketId, Outcome, Sequence, Transfer,
-    TransferId, text,
+    AccountId, Action, AssetSpec, Conservation, MarketId, Outcome, Sequence, Transfer, TransferId,
+    text,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{accounts, json, markets, orders};
+use super::{accounts, admin_markets, json, orders};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth;
@@ -42,7 +42,7 @@ pub fn routes(app: &SharedApp) -> Router<SharedApp> {
         .route("/admin/v1/accounts/{id}/withdrawals", post(withdraw))
         .route("/admin/v1/accounts/{id}/capital", get(capital))
         .route("/admin/v1/accounts/{id}/orders", get(open_orders))
-        .route("/admin/v1/markets/{symbol}", patch(change_market))
+        .merge(admin_markets::routes())
         .route("/admin/v1/audit/conservation", get(conservation))
         .layer(middleware::from_fn_with_state(SharedApp::clone(app), guard))
 }
@@ -259,53 +259,6 @@ async fn existing(
         true => Ok(account),
         false => Err(ApiError::new(Code::ResourceNotFound, "Unknown account")),
     }
-}
-
-/// The contract's states of a market; those that no market here can have yet are `None`.
-const BOOK_STATES: [(&str, Option<BookState>); 5] = [
-    ("Open", Some(BookState::Open)),
-    ("CancelOnly", Some(BookState::CancelOnly)),
-    ("Closed", None),
-    ("LimitOnly", None),
-    ("PostOnly", None),
-];
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MarketChanged<'a> {
-    symbol: &'a str,
-    order_book_state: &'static str,
-    sequence: String,
-}
-
-async fn change_market(
-    State(app): State<SharedApp>,
-    symbol: Result<Path<String>, PathRejection>,
-    BoundedBody(body): BoundedBody,
-) -> Result<Response, ApiError> {
-    let Path(symbol) = symbol.map_err(|_| ApiError::unknown_market())?;
-    let market = app.catalog.market_by_symbol(&symbol).ok_or_else(ApiError::unknown_market)?;
-    let parameters = Parameters::from_body(&body)?;
-    for name in ["fees", "filters"] {
-        if parameters.get(name)?.is_some() {
-            return Err(ApiError::not_implemented(name));
-        }
-    }
-    let state = parameters.choice("orderBookState", &BOOK_STATES)?;
-    let state = state.ok_or_else(|| ApiError::missing("orderBookState"))?;
-    let state = state.ok_or_else(|| ApiError::not_implemented("this orderBookState"))?;
-    let action = Action::SetBookState { market: market.id, state };
-    let decision = app.submissions.submit(market.id, action).await?;
-    if decision.outcome != Outcome::BookStateSet {
-        let outcome = decision.outcome;
-        return Err(ApiError::bug(format_args!("a market's state became {outcome:?}")));
-    }
-    app.book_states.note(market.id, state);
-    json(&MarketChanged {
-        symbol: &market.symbol,
-        order_book_state: markets::book_state_name(state),
-        sequence: decision.sequence.to_string(),
-    })
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,7 @@
 //! What is traded, and how it stands: assets, markets, depth, tickers.
 
+use std::num::NonZeroU32;
+
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
@@ -11,9 +13,9 @@ use serde::Serialize;
 
 use super::{json, json_text};
 use crate::admission;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::error::ApiError;
-use crate::order_json::{Null, asset};
+use crate::order_json::{Null, asset, naive};
 use crate::parameters::{Parameters, Value};
 
 const DEPTH_LEVELS: [u64; 7] = [5, 10, 20, 50, 100, 500, 1000];
@@ -97,7 +99,13 @@ pub(super) const fn book_state_name(state: BookState) -> &'static str {
 }
 
 /// What the real venue says of futures only is null.
-fn market_json(market: &MarketSpec, state: BookState) -> serde_json::Value {
+pub(super) fn market_json(
+    market: &MarketSpec,
+    state: BookState,
+    listed_us: Option<u64>,
+) -> serde_json::Value {
+    let factor = |factor: Option<NonZeroU32>| factor.map(text::millionths);
+    let created_at = listed_us.map_or_else(|| LISTED_AT.to_owned(), naive);
     let (base, quote) = market.symbol.split_once('_').unwrap_or((&market.symbol, ""));
     serde_json::json!({
         "symbol": market.symbol,
@@ -110,10 +118,10 @@ fn market_json(market: &MarketSpec, state: BookState) -> serde_json::Value {
                 "minPrice": canonical(text::price(market.price_min, market)),
                 "maxPrice": canonical(text::price(market.price_max, market)),
                 "tickSize": text::increment(market.tick),
-                "maxMultiplier": null,
-                "minMultiplier": null,
-                "maxImpactMultiplier": null,
-                "minImpactMultiplier": null,
+                "maxMultiplier": factor(market.band.max_millionths),
+                "minMultiplier": factor(market.band.min_millionths),
+                "maxImpactMultiplier": factor(market.impact.max_millionths),
+                "minImpactMultiplier": factor(market.impact.min_millionths),
                 "meanMarkPriceBand": null,
                 "meanPremiumBand": null,
                 "borrowEntryFeeMaxMultiplier": null,
@@ -135,7 +143,7 @@ fn market_json(market: &MarketSpec, state: BookState) -> serde_json::Value {
         "openInterestLimit": null,
         "positionLimitWeight": null,
         "orderBookState": book_state_name(state),
-        "createdAt": LISTED_AT,
+        "createdAt": created_at,
         "visible": true,
     })
 }
@@ -165,7 +173,10 @@ async fn markets(
         return Ok(json_text("[]".to_owned()));
     }
     app.book_states.refresh().await;
-    let market = |market: &MarketSpec| market_json(market, app.book_states.of(market.id));
+    let market = |market: &MarketSpec| {
+        let (state, listed_us) = (app.book_states.of(market.id), app.catalog.listed_us(market.id));
+        market_json(market, state, listed_us)
+    };
     json(&app.catalog.markets().iter().map(market).collect::<Vec<_>>())
 }
 
@@ -187,9 +198,10 @@ async fn market_by_path(
     one_market(&app, market).await
 }
 
-async fn one_market(app: &App, market: &MarketSpec) -> Result<Response, ApiError> {
+async fn one_market(app: &SharedApp, market: &MarketSpec) -> Result<Response, ApiError> {
     app.book_states.refresh().await;
-    json(&market_json(market, app.book_states.of(market.id)))
+    let (state, listed_us) = (app.book_states.of(market.id), app.catalog.listed_us(market.id));
+    json(&market_json(market, state, listed_us))
 }
 
 async fn depth(
@@ -382,8 +394,10 @@ mod tests {
     #[test]
     fn filters_are_canonical() {
         let catalog = fixture::catalog();
-        let json = market_json(&catalog.markets()[0], BookState::CancelOnly);
+        let json =
+            market_json(&catalog.markets()[0], BookState::CancelOnly, Some(1_700_000_000_000_000));
         assert_eq!(json["orderBookState"], "CancelOnly");
+        assert_eq!(json["createdAt"], "2023-11-14T22:13:20.000");
         assert_eq!(json["filters"]["price"]["tickSize"], "0.01");
         assert_eq!(json["filters"]["price"]["minPrice"], "0.1");
         assert_eq!(json["filters"]["quantity"]["maxQuantity"], "1000000");

@@ -13,7 +13,7 @@ use protocol::{AccountId, FinishedOrder, OrderId, Target};
 use super::history::at_most;
 use super::{json, json_text, markets};
 use crate::admission;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::error::{ApiError, Code};
 use crate::order_json::finished_json;
@@ -54,7 +54,7 @@ async fn orders(
 
 /// `None`: nothing can be like that.
 fn wanted(
-    app: &App,
+    app: &SharedApp,
     account: AccountId,
     parameters: &Parameters<'_>,
 ) -> Result<Option<Wanted>, ApiError> {
@@ -80,7 +80,7 @@ fn wanted(
     Ok(Some(wanted).filter(|_| !is_impossible))
 }
 
-async fn page(app: &App, wanted: &Wanted) -> Result<Vec<FinishedOrder>, ApiError> {
+async fn page(app: &SharedApp, wanted: &Wanted) -> Result<Vec<FinishedOrder>, ApiError> {
     let Some(order) = wanted.order else {
         let after = app.past_orders.positions_now().await?;
         let live = app.queries.finished_orders(wanted.account, wanted.market, after);

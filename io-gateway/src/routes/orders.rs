@@ -11,7 +11,7 @@ use protocol::{
 
 use super::{json, json_text, markets};
 use crate::admission::{self, NewOrder};
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::error::ApiError;
@@ -43,7 +43,7 @@ async fn place(
 
 /// The order as it now is, and its trades of this step.
 pub(super) fn placed<'a>(
-    app: &'a App,
+    app: &'a SharedApp,
     order: &NewOrder,
     decision: &Decision,
 ) -> Result<OrderJson<'a>, ApiError> {
@@ -102,7 +102,7 @@ async fn open_orders(
 
 /// All open orders of an account, of one market or of all.
 pub(super) async fn open_orders_json(
-    app: &App,
+    app: &SharedApp,
     account: AccountId,
     market: Option<MarketId>,
 ) -> Result<Vec<OrderJson<'_>>, ApiError> {
@@ -134,7 +134,7 @@ async fn cancel_all(
 
 /// The cancelled orders, the oldest first.
 fn cancelled_json<'a>(
-    app: &'a App,
+    app: &'a SharedApp,
     decision: &Decision,
     account: AccountId,
     market: &'a MarketSpec,
@@ -145,7 +145,7 @@ fn cancelled_json<'a>(
 }
 
 pub(super) async fn submit(
-    app: &App,
+    app: &SharedApp,
     market: MarketId,
     action: Action,
 ) -> Result<Decision, ApiError> {

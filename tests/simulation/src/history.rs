@@ -37,7 +37,7 @@ impl History {
         for market in catalog.markets() {
             shard.add_market(market.clone(), MarketState::default()).expect("an empty market");
         }
-        shard.own_accounts(catalog.assets(), AccountsState::default());
+        shard.own_accounts(&catalog, AccountsState::default());
         History {
             replica: Replica::new(catalog.clone()),
             catalog,
@@ -96,7 +96,10 @@ impl History {
         );
         // What fires has no name: the replica sees to it that nothing fires twice.
         let is_named = !matches!(frame.command.action, Action::Fire(_));
-        if is_named && is_decision && let Some(first) = self.decided.insert(name, sequence) {
+        if is_named
+            && is_decision
+            && let Some(first) = self.decided.insert(name, sequence)
+        {
             return Err(Violation(format!("{name:?} was carried out as {first} and {sequence}")));
         }
         if frame.is_effective() {

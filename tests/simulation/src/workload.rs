@@ -3,12 +3,12 @@
 
 use orderflow::rng::Rng;
 use protocol::{
-    AccountId, Action, Amend, BookState, ClientId, Lots, MarketId, OrderId, OrderKind, Place, Price,
-    SelfTradePrevention, Side, Target, TimeInForce, Transfer, TransferId, Trigger, TriggerBy,
-    TriggerPlace, Units,
+    AccountId, Action, Amend, BookState, ClientId, FeeRate, LotTerms, Lots, MarketId, OrderId,
+    OrderKind, Place, Price, PriceTerms, SelfTradePrevention, Side, Target, TimeInForce, Transfer,
+    TransferId, Trigger, TriggerBy, TriggerPlace, Units, fixture,
 };
 
-use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE};
+use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE, times};
 
 /// Accounts that are made and funded before anything else.
 pub const ACCOUNTS: u32 = 4;
@@ -54,19 +54,18 @@ impl Workload {
             0..12 => self.transfer(),
             12..24 => self.cancel(market),
             24..27 => Action::cancel_all(market, self.account()),
-            27 => Action::CreateAccount,
-            28 => {
-                let state =
-                    if self.rng.below(4) == 0 { BookState::CancelOnly } else { BookState::Open };
+            27 | 28 => self.rare(market),
+            29 => {
+                let state = BookState::ALL[self.rng.below(5) as usize];
                 Action::SetBookState { market, state }
             }
-            29..32 => Action::SetBookState { market, state: BookState::Open },
-            32..42 => self.amend(market),
-            42 => {
+            30..33 => Action::SetBookState { market, state: BookState::Open },
+            33..43 => self.amend(market),
+            43 => {
                 let timeout_ms = 1000 * self.rng.below(3) as u32;
                 Action::SetCancelAfter { account: self.account(), timeout_ms }
             }
-            43..58 => self.place_trigger(market),
+            44..59 => self.place_trigger(market),
             _ => Action::Place(self.place(market)),
         }
     }
@@ -86,6 +85,30 @@ impl Workload {
         let lots = (rng.below(4) != 0).then(|| Lots(1 + rng.below(30)));
         let price = price.flatten();
         Action::Amend(Amend { market, account, target, price, lots, valid_until_us: 0 })
+    }
+
+    fn rare(&mut self, market: MarketId) -> Action {
+        let rng = &mut self.rng;
+        match rng.below(3) {
+            0 => Action::CreateAccount,
+            1 => {
+                let price_min = fixture::price(PRICE - 3 - rng.below(4));
+                let price_max = fixture::price(PRICE + 2 + rng.below(4));
+                // Some are such as no market can have.
+                let (least, most) = (960 + rng.below(50) as u32, 1000 + rng.below(40) as u32);
+                let band = times(1000 * least, 1000 * most);
+                let impact = times(995_000, 1_000_000 + 1000 * rng.below(30) as u32);
+                let terms = PriceTerms { price_min, price_max, band, impact };
+                Action::SetPriceTerms { market, terms }
+            }
+            _ => {
+                let (lots_min, lots_max) = (Lots(rng.below(4)), Lots(20 + rng.below(20)));
+                let maker_fee = FeeRate { millionths: rng.below(5000) as u32 };
+                let taker_fee = FeeRate { millionths: rng.below(9000) as u32 };
+                let terms = LotTerms { lots_min, lots_max, maker_fee, taker_fee };
+                Action::SetLotTerms { market, terms }
+            }
+        }
     }
 
     fn account(&mut self) -> AccountId {

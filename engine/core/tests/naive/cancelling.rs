@@ -47,7 +47,7 @@ impl NaiveExchange {
         target: Target,
         events: &mut Vec<Event>,
     ) -> Result<(Outcome, i128), Refusal> {
-        let known = self.markets.get(&market).ok_or(Refusal::UnknownMarket)?;
+        let known = self.market_to_cancel_in(market)?;
         let id = known.find(account, target).ok_or(Refusal::OrderNotFound)?;
         events.push(self.cancel_one(market, id));
         Ok((Outcome::Cancelled, 0))
@@ -58,7 +58,7 @@ impl NaiveExchange {
         all: &CancelAll,
         events: &mut Vec<Event>,
     ) -> Result<(Outcome, i128), Refusal> {
-        let market = self.markets.get(&all.market).ok_or(Refusal::UnknownMarket)?.clone();
+        let market = self.market_to_cancel_in(all.market)?.clone();
         if all.account.get() > self.limits.accounts_max {
             return Err(Refusal::UnknownAccount);
         }
@@ -74,6 +74,14 @@ impl NaiveExchange {
             }
         }
         Ok((Outcome::Cancelled, 0))
+    }
+
+    fn market_to_cancel_in(&self, market: MarketId) -> Result<&NaiveMarket, Refusal> {
+        let market = self.markets.get(&market).ok_or(Refusal::UnknownMarket)?;
+        match market.state {
+            BookState::Closed => Err(Refusal::MarketClosed),
+            _ => Ok(market),
+        }
     }
 
     fn cancel_one(&mut self, market: MarketId, id: OrderId) -> Event {
