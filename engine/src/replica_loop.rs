@@ -27,12 +27,14 @@ use crate::openings::Openings;
 
 pub mod feed;
 mod listing_feed;
+pub mod status_feed;
 pub mod snapshots;
 mod watch;
 
 use feed::{Feed, Supply};
 use listing_feed::ListingFeed;
 use snapshots::Snapshots;
+use status_feed::{Parts, StatusFeed};
 use watch::Watch;
 
 /// How often tickers, klines and forgotten questions are looked at.
@@ -63,6 +65,8 @@ pub struct ReplicaSettings {
     pub time_us: u64,
     /// Whether the books add up.
     pub conservation: Condition,
+    /// What the operator is told of; `None`: nothing.
+    pub parts: Option<Parts>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +150,7 @@ struct ReplicaLoop {
     /// And sends otherwise: what is listed, and halts to markets that must close.
     messages: Vec<Message>,
     listing: ListingFeed,
+    status: StatusFeed,
 }
 
 impl ReplicaLoop {
@@ -157,6 +162,7 @@ impl ReplicaLoop {
     ) -> ReplicaLoop {
         ReplicaLoop {
             market_data: MarketData::new(&replica, (settings.now_us)()),
+            status: StatusFeed::new(settings.parts.clone()),
             replica,
             snapshots,
             openings,
@@ -261,6 +267,8 @@ impl ReplicaLoop {
         self.listing.tell(&self.replica, now_us, &mut self.messages);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
         self.snapshots.tick(&self.replica);
+        let snapshot = self.snapshots.written();
+        self.status.tell(&self.replica, snapshot, now_us, &mut self.messages);
         let before = self.waiting.len();
         self.waiting.retain(|_, query| now_us <= query.deadline_us);
         count_expired(before - self.waiting.len());
