@@ -65,6 +65,7 @@ use crate::recovery::{self, Recovered};
 use crate::redis_link::{self, RedisLink};
 use crate::replica_loop::feed::Feed;
 use crate::replica_loop::snapshots::{Distances, Snapshots};
+use crate::replica_loop::status_feed::Parts;
 use crate::replica_loop::{self, ReplicaChannels, ReplicaSettings};
 use crate::ring::{Inlet, Outlet, ring};
 use crate::shard_loop::ShardLoop;
@@ -212,6 +213,10 @@ impl Pipeline {
             waiting_max: self.config.queries_max,
             time_us,
             conservation: conditions.conservation,
+            parts: Some(Parts {
+                counters: Arc::clone(&self.counters),
+                shard_cores: self.config.shard_cores.clone(),
+            }),
         };
         let listeners = vec![
             Listener::Every(self.spawn_replies(&cursors, archive.follower())?),

@@ -28,6 +28,7 @@ use crate::openings::Openings;
 
 pub mod feed;
 mod listing_feed;
+pub mod status_feed;
 pub mod snapshots;
 mod cancel_after;
 mod watch;
@@ -36,6 +37,7 @@ use cancel_after::Switches;
 use feed::{Feed, Supply};
 use listing_feed::ListingFeed;
 use snapshots::Snapshots;
+use status_feed::{Parts, StatusFeed};
 use watch::Watch;
 
 /// How often tickers, klines, deadlines and forgotten questions are looked at.
@@ -66,6 +68,8 @@ pub struct ReplicaSettings {
     pub time_us: u64,
     /// Whether the books add up.
     pub conservation: Condition,
+    /// What the operator is told of; `None`: nothing.
+    pub parts: Option<Parts>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +155,7 @@ struct ReplicaLoop {
     /// to be cancelled.
     messages: Vec<Message>,
     listing: ListingFeed,
+    status: StatusFeed,
 }
 
 impl ReplicaLoop {
@@ -163,6 +168,7 @@ impl ReplicaLoop {
         ReplicaLoop {
             switches: Switches::new(&replica),
             market_data: MarketData::new(&replica, (settings.now_us)()),
+            status: StatusFeed::new(settings.parts.clone()),
             replica,
             snapshots,
             openings,
@@ -270,6 +276,8 @@ impl ReplicaLoop {
         self.switches.look(&self.replica, now_us, &mut self.messages);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
         self.snapshots.tick(&self.replica);
+        let snapshot = self.snapshots.written();
+        self.status.tell(&self.replica, snapshot, now_us, &mut self.messages);
         let before = self.waiting.len();
         self.waiting.retain(|_, query| now_us <= query.deadline_us);
         count_expired(before - self.waiting.len());

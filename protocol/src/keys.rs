@@ -16,7 +16,7 @@ pub const COMMITTED: &str = "committed";
 /// JSON [`crate::catalog_json::Published`]: what is listed, on which terms, written anew now and
 /// then.
 pub const CATALOG: &str = "catalog";
-/// JSON [`crate::query::EngineStatus`]; expires when the engine is away.
+/// JSON [`crate::query::EngineStatus`]; says when it was so.
 pub const STATUS: &str = "engine:status";
 /// At the latest after so long what is listed is written again; followers look more often.
 pub const CATALOG_EVERY_MS: u64 = 1000;

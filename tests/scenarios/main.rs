@@ -23,6 +23,7 @@ mod hang_up;
 mod torture;
 mod faults;
 mod machine;
+mod listing;
 mod recovery;
 mod persistence;
 mod overload;
@@ -88,7 +89,7 @@ fn trials() -> Vec<Trial> {
         scenarios.map(|(name, scenario)| Trial::test(name, move || lane.run(scenario))).collect()
     };
     let (gentle, mut harsh) = (of(&QUIET, GENTLE), of(&ROUGH, HARSH));
-    harsh.extend(machine::SCENARIOS.iter().map(|apart| {
+    harsh.extend(machine::SCENARIOS.iter().chain(listing::SCENARIOS).map(|apart| {
         let possible = (apart.possible)();
         if let Err(lacking) = &possible {
             eprintln!("{} is left out: {lacking}", apart.name);

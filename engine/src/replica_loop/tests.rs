@@ -76,6 +76,7 @@ impl Running {
             waiting_max,
             time_us: 0,
             conservation: conservation.clone(),
+            parts: None,
         };
         let thread = thread::spawn(move || run(replica, channels, settings));
         blocks.send(Arc::new(funding)).unwrap();

@@ -10,9 +10,12 @@ use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
-use axum::routing::{patch, post};
+use axum::routing::{get, patch, post};
 use protocol::catalog_json::Known;
-use protocol::{Action, BookState, Catalog, Listing, MarketId, MarketSpec, Outcome, Sequence};
+use protocol::query::EngineStatus;
+use protocol::{
+    Action, BookState, Catalog, Listing, MarketId, MarketSpec, Outcome, Sequence, keys,
+};
 use tokio::time::timeout;
 
 use super::{json, markets};
@@ -47,6 +50,7 @@ pub fn routes() -> Router<SharedApp> {
     Router::new()
         .route("/admin/v1/markets", post(list))
         .route("/admin/v1/markets/{symbol}", patch(change))
+        .route("/admin/v1/engine", get(engine))
 }
 
 async fn list(
@@ -172,6 +176,21 @@ async fn change(
     }
 }
 
+/// How the engine's parts stood within the last second or so.
+async fn engine(State(app): State<SharedApp>) -> Result<Response, ApiError> {
+    let away = || ApiError::maintenance("The engine cannot be reached now");
+    let heartbeat = app.link.heartbeat().ok_or_else(away)?;
+    let mut connection = app.link.connection()?;
+    let found: redis::RedisResult<Option<Vec<u8>>> =
+        redis::cmd("GET").arg(keys::STATUS).query_async(&mut connection).await;
+    let found = found.map_err(|error| away().because(error))?.ok_or_else(away)?;
+    let status: EngineStatus = serde_json::from_slice(&found).map_err(ApiError::bug)?;
+    let mut told = serde_json::to_value(&status).map_err(ApiError::bug)?;
+    told["life"] = heartbeat.life.to_string().into();
+    told["sequence"] = heartbeat.sequence.to_string().into();
+    json(&told)
+}
+
 async fn set_price_terms(app: &SharedApp, spec: &MarketSpec) -> Result<Sequence, ApiError> {
     let action = Action::SetPriceTerms { market: spec.id, terms: spec.price_terms() };
     let decision = app.submissions.submit(spec.id, action).await?;
@@ -225,7 +244,9 @@ async fn hear(app: &SharedApp, so: impl Fn(&Known) -> bool) -> Option<()> {
 
 /// The market as it is after `sequence`. It is so even if this gateway does not hear of it in time.
 async fn told(app: &SharedApp, market: MarketId, sequence: Sequence) -> Result<Response, ApiError> {
-    if hear(app, |known| sequence <= known.version).await.is_none() {
+    // An engine that has never said what is listed will not do so now.
+    let says_nothing = app.listing.get().version == Sequence(0);
+    if !says_nothing && hear(app, |known| sequence <= known.version).await.is_none() {
         tracing::warn!(%market, sequence = sequence.0, "a change of a market is not heard of");
     }
     let known = app.listing.get();
