@@ -8,13 +8,14 @@
 
 mod naive;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::cancel_after::CancelAfter;
 use engine_core::recognition::{Memory, SenderState};
 use engine_core::touched::Touched;
 use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
-use naive::{NaiveExchange, NaiveFrame, NaiveLimits, NaiveOrder};
+use naive::{NaiveExchange, NaiveFrame, NaiveLimits};
 use proptest::prelude::*;
 use protocol::*;
 
@@ -26,6 +27,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 6,
     trades_per_command_max: 5,
     accounts_max: ACCOUNTS,
+    markets_max: 3,
 };
 
 fn catalog() -> Catalog {
@@ -47,7 +49,13 @@ fn catalog() -> Catalog {
     let assets = [("USDC", 6), ("SOL", 9), ("BTC", 8)].into_iter().zip(0..);
     let assets =
         assets.map(|((symbol, decimals), id)| fixture::asset(AssetId(id), symbol, decimals));
-    let markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
+    let times = |min: u32, max: u32| Multipliers {
+        min_millionths: NonZeroU32::new(min),
+        max_millionths: NonZeroU32::new(max),
+    };
+    let mut markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
+    markets[0].band = times(961_111, 1_048_888);
+    markets[0].impact = times(975_000, 1_032_222);
     Catalog::new(assets.collect(), markets).unwrap()
 }
 
@@ -158,6 +166,53 @@ fn transfer() -> impl Strategy<Value = Transfer> {
     })
 }
 
+/// Listings, some of them such as cannot be.
+fn listing() -> impl Strategy<Value = Action> {
+    let increment = || {
+        let scale = prop_oneof![8 => 0u32..3, 1 => 3u32..20];
+        let mantissa = prop_oneof![8 => Just(1u64), 1 => Just(0), 1 => Just(10)];
+        (mantissa, scale).prop_map(|(mantissa, scale)| Increment { mantissa, scale })
+    };
+    let assets = || (0..6u16).prop_map(AssetId);
+    let market = prop::sample::select(vec![MarketId(1), MarketId(2), MarketId(9)]);
+    (market, assets(), assets(), increment(), increment()).prop_map(
+        |(market, base, quote, tick, step)| {
+            Action::ListMarket(Listing { market, base, quote, tick, step })
+        },
+    )
+}
+
+/// Mostly open, so that something goes on.
+fn book_state() -> impl Strategy<Value = BookState> {
+    prop_oneof![2 => Just(BookState::Open), 1 => prop::sample::select(&BookState::ALL)]
+}
+
+/// Terms of a market, some of them such as none can have.
+fn set_terms() -> impl Strategy<Value = Action> {
+    let factor = |around: std::ops::Range<u32>| prop_oneof![1 => Just(None), 3 => around.prop_map(NonZeroU32::new)];
+    let multipliers = move || {
+        (factor(940_000..1_005_000), factor(995_000..1_060_000)).prop_map(
+            |(min_millionths, max_millionths)| Multipliers { min_millionths, max_millionths },
+        )
+    };
+    let price = |range: std::ops::Range<u64>| range.prop_map(fixture::price);
+    let prices = (market(), price(1..99), price(98..1000), multipliers(), multipliers()).prop_map(
+        |(market, price_min, price_max, band, impact)| {
+            let terms = PriceTerms { price_min, price_max, band, impact };
+            Action::SetPriceTerms { market, terms }
+        },
+    );
+    let fee = || (0u32..1_010_000).prop_map(|millionths| FeeRate { millionths });
+    let lots = (market(), 0u64..3, 1u64..1 << 20, fee(), fee()).prop_map(
+        |(market, lots_min, lots_max, maker_fee, taker_fee)| {
+            let (lots_min, lots_max) = (Lots(lots_min), Lots(lots_max));
+            let terms = LotTerms { lots_min, lots_max, maker_fee, taker_fee };
+            Action::SetLotTerms { market, terms }
+        },
+    );
+    prop_oneof![prices, lots]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
         market,
@@ -191,9 +246,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => transfer().prop_map(|it| Step::Do(Action::Deposit(it))),
         1 => transfer().prop_map(|it| Step::Do(Action::Withdraw(it))),
         2 => any::<prop::sample::Index>().prop_map(Step::Again),
-        1 => (market(), prop::sample::select(vec![
-            BookState::Open, BookState::Open, BookState::CancelOnly,
-        ])).prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
+        2 => set_terms().prop_map(Step::Do),
+        2 => listing().prop_map(Step::Do),
+        3 => (market(), book_state())
+            .prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         1 => Just(Step::Restart),
     ]
 }
@@ -221,11 +277,12 @@ impl Both {
         for market in catalog.markets() {
             shard.add_market(market.clone(), MarketState::default()).unwrap();
         }
-        shard.own_accounts(catalog.assets(), AccountsState::default());
+        shard.own_accounts(&catalog, AccountsState::default());
         let limits = NaiveLimits {
             open_orders_per_account_max: LIMITS.open_orders_per_account_max as usize,
             steps_max: LIMITS.trades_per_command_max as usize,
             accounts_max: ACCOUNTS,
+            markets_max: LIMITS.markets_max as usize,
         };
         Both {
             naive: NaiveExchange::new(&catalog, limits),
@@ -281,6 +338,13 @@ impl Both {
         let expected = self.naive.apply(&command, id);
         self.agree(&frame, &expected)?;
         self.remember(&frame, id);
+        if let (Action::ListMarket(listing), Outcome::MarketListed) =
+            (command.action, frame.header.outcome)
+        {
+            let spec = self.catalog.list(&listing).unwrap().clone();
+            let state = MarketState { book_state: BookState::Closed, ..MarketState::default() };
+            self.shard.add_market(spec, state).unwrap();
+        }
         self.compare();
         self.fire(command.market(), cursor, command.time_us)
     }
@@ -392,7 +456,7 @@ impl Both {
         let mut shard = Shard::new(Arc::clone(&ledger), sequencer, LIMITS);
         for market in self.naive.markets.values() {
             let resting = market.orders.iter().map(|order| {
-                let open = open_order(market.spec.id, order);
+                let open = order.open(market.spec.id);
                 (order.since, Standing::Rests(open, None))
             });
             let waiting = market.waiting.iter();
@@ -409,6 +473,8 @@ impl Both {
                 last_price: market.last_price,
                 previous: market.previous,
                 book_state: market.state,
+                price_terms: Some(market.spec.price_terms()),
+                lot_terms: Some(market.spec.lot_terms()),
                 senders: self.senders(market.spec.id),
                 ..MarketState::default()
             };
@@ -430,26 +496,8 @@ impl Both {
             senders: self.senders(MarketId::ACCOUNTS),
             ..AccountsState::default()
         };
-        shard.own_accounts(self.catalog.assets(), state);
+        shard.own_accounts(&self.catalog, state);
         (self.shard, self.ledger) = (shard, ledger);
-    }
-}
-
-fn open_order(market: MarketId, order: &NaiveOrder) -> OpenOrder {
-    OpenOrder {
-        order: order.id,
-        account: order.place.account,
-        client_id: order.place.client_id,
-        market,
-        side: order.place.side,
-        time_in_force: order.place.time_in_force,
-        self_trade_prevention: order.place.self_trade_prevention,
-        post_only: matches!(order.place.kind, OrderKind::Limit { post_only: true, .. }),
-        price: order.price,
-        lots: order.lots,
-        lots_left: order.lots_left,
-        executed_quote: Units(order.executed_quote),
-        created_us: order.created_us,
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::replica::{Replica, SnapshotError};
@@ -19,6 +20,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 6,
     trades_per_command_max: 8,
     accounts_max: ACCOUNTS,
+    markets_max: 5,
 };
 
 fn catalog() -> Catalog {
@@ -37,7 +39,13 @@ fn catalog() -> Catalog {
         ..fixture::market()
     };
     let [quote, base, other] = ASSETS;
-    let markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];
+    let times = |min, max| Multipliers {
+        min_millionths: NonZeroU32::new(min),
+        max_millionths: NonZeroU32::new(max),
+    };
+    let mut markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];
+    markets[0].band = times(961_111, 1_048_888);
+    markets[0].impact = times(975_000, 1_032_222);
     Catalog::new(ASSETS.map(asset).to_vec(), markets).unwrap()
 }
 
@@ -60,7 +68,7 @@ impl Engine {
         for market in catalog.markets() {
             shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
         }
-        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        shard.own_accounts(catalog, replica.accounts_state());
         Engine { ledger, shard }
     }
 }
@@ -177,6 +185,14 @@ impl World {
             assert_eq!(trades, 0);
         } else {
             assert_eq!(applied.market, command.market());
+        }
+        if let (Action::ListMarket(Listing { market, .. }), Outcome::MarketListed) =
+            (command.action, frame.header.outcome)
+        {
+            let spec = self.replica.market(market).unwrap().spec();
+            for shard in [&mut self.engine.shard, &mut self.twin.shard] {
+                shard.add_market(spec.clone(), self.replica.market_state(market)).unwrap();
+            }
         }
         if let Some(order) = frame.header.outcome.order() {
             self.given.extend(command.account().map(|account| (order, account)));
@@ -388,6 +404,53 @@ enum Step {
     RestartTwin,
 }
 
+/// Listings, some of them such as cannot be.
+fn listing() -> impl Strategy<Value = Action> {
+    let increment = || {
+        let scale = prop_oneof![8 => 0u32..3, 1 => 3u32..20];
+        let mantissa = prop_oneof![8 => Just(1u64), 1 => Just(0), 1 => Just(10)];
+        (mantissa, scale).prop_map(|(mantissa, scale)| Increment { mantissa, scale })
+    };
+    let assets = || (0..6u16).prop_map(AssetId);
+    let market = prop::sample::select(vec![MarketId(1), MarketId(2), MarketId(9)]);
+    (market, assets(), assets(), increment(), increment()).prop_map(
+        |(market, base, quote, tick, step)| {
+            Action::ListMarket(Listing { market, base, quote, tick, step })
+        },
+    )
+}
+
+/// Mostly open, so that something goes on.
+fn book_state() -> impl Strategy<Value = BookState> {
+    prop_oneof![2 => Just(BookState::Open), 1 => prop::sample::select(&BookState::ALL)]
+}
+
+/// Terms of a market, some of them such as none can have.
+fn set_terms() -> impl Strategy<Value = Action> {
+    let factor = |around: std::ops::Range<u32>| prop_oneof![1 => Just(None), 3 => around.prop_map(NonZeroU32::new)];
+    let multipliers = move || {
+        (factor(940_000..1_005_000), factor(995_000..1_060_000)).prop_map(
+            |(min_millionths, max_millionths)| Multipliers { min_millionths, max_millionths },
+        )
+    };
+    let price = |range: std::ops::Range<u64>| range.prop_map(fixture::price);
+    let prices = (market(), price(1..99), price(98..1000), multipliers(), multipliers()).prop_map(
+        |(market, price_min, price_max, band, impact)| {
+            let terms = PriceTerms { price_min, price_max, band, impact };
+            Action::SetPriceTerms { market, terms }
+        },
+    );
+    let fee = || (0u32..1_010_000).prop_map(|millionths| FeeRate { millionths });
+    let lots = (market(), 0u64..3, 1u64..1 << 20, fee(), fee()).prop_map(
+        |(market, lots_min, lots_max, maker_fee, taker_fee)| {
+            let (lots_min, lots_max) = (Lots(lots_min), Lots(lots_max));
+            let terms = LotTerms { lots_min, lots_max, maker_fee, taker_fee };
+            Action::SetLotTerms { market, terms }
+        },
+    );
+    prop_oneof![prices, lots]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
         market,
@@ -427,9 +490,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Do(Action::CreateAccount)),
         4 => transfer.prop_map(Step::Do),
         2 => any::<Index>().prop_map(Step::Again),
-        1 => (market(), prop::sample::select(vec![
-            BookState::Open, BookState::Open, BookState::CancelOnly,
-        ])).prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
+        2 => set_terms().prop_map(Step::Do),
+        2 => listing().prop_map(Step::Do),
+        3 => (market(), book_state())
+            .prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         2 => Just(Step::RestartTwin),
     ]
 }

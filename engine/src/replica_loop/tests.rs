@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::bounded;
+use engine_core::ShardLimits;
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Window};
 use protocol::{Action, ClientId, GatewayId, Lots, MarketId, OrderId, Side, Target, Units};
 
@@ -61,6 +62,13 @@ impl Running {
                 Sequence(0),
                 (ready_in, keeper),
             ),
+            openings: Openings::nowhere(ShardLimits {
+                orders_max: 8,
+                open_orders_per_account_max: 8,
+                trades_per_command_max: 8,
+                accounts_max: 8,
+                markets_max: 8,
+            }),
         };
         let conservation = Condition::default();
         let settings = ReplicaSettings {
@@ -68,6 +76,7 @@ impl Running {
             waiting_max,
             time_us: 0,
             conservation: conservation.clone(),
+            parts: None,
         };
         let thread = thread::spawn(move || run(replica, channels, settings));
         blocks.send(Arc::new(funding)).unwrap();
@@ -96,6 +105,7 @@ impl Running {
     fn publication(&self) -> Publication {
         match self.messages.recv_timeout(PATIENCE).unwrap() {
             Message::Publish(publication) => publication,
+            Message::Set { .. } => self.publication(),
             Message::Command { key, .. } => panic!("a command to {key}"),
         }
     }

@@ -135,7 +135,7 @@ async fn a_revoked_key_signs_nothing_anywhere_within_a_second() {
     let exchange = Exchange::start("").await;
     let stand = &exchange.stand;
     let other = exchange.other_gateway("id = 2\n").await;
-    let app = Arc::clone(&other.app);
+    let app = other.app.clone();
     let following = tokio::spawn(async move { app.keys.follow(|_| ()).await });
     let ann = stand.browser("signup", "ann@example.org").await;
     let (secret, _) = stand.new_key(&ann, json!({"label": "bot"})).await;
