@@ -46,9 +46,9 @@ pub struct Wanted {
 
 const POSITIONS: &str = "SELECT stream, last_sequence FROM sink_position WHERE stream = ANY($1)";
 
-/// The end of a maker that was filled has its other columns in its latest placement, which is looked
-/// for backwards from there, and its sums in its fills; what ends an order that fired has its trigger
-/// in the row of that.
+/// The end of a maker that was filled has its other columns in its latest placement, which is
+/// looked for backwards from there, and its sums in its fills; what ends an order that fired has
+/// its trigger in the row of that.
 const ROWS: &str = "\
     SELECT e.order_id, e.market_id, e.side, e.lots_left, e.reason, e.ts, e.sequence, \
      coalesce(e.order_type, p.order_type) AS order_type, \
@@ -74,7 +74,8 @@ const ROWS: &str = "\
           ORDER BY placed.ts DESC, placed.sequence DESC, placed.sub DESC LIMIT 1) AS p ON true \
     LEFT JOIN LATERAL (SELECT sum(fills.quote_units)::bigint AS quote_units FROM fills \
            WHERE e.created_at IS NULL AND fills.account_id = $1 \
-            AND fills.order_id = e.order_id AND fills.ts BETWEEN p.created_at AND e.ts) AS f ON true \
+            AND fills.order_id = e.order_id AND fills.ts BETWEEN p.created_at AND e.ts) AS f \
+     ON true \
     LEFT JOIN LATERAL (SELECT * FROM order_events AS fired \
            WHERE NOT e.is_placement AND fired.account_id = $1 \
             AND fired.order_id = e.order_id AND fired.triggered_at IS NOT NULL LIMIT 1) AS t \
