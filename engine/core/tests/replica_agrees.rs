@@ -194,7 +194,8 @@ impl World {
             (command.action, frame.header.outcome)
         {
             let spec = self.replica.market(market).unwrap().spec();
-            for shard in [&mut self.engine.shard, &mut self.twin.shard] {
+            let World { engine, twin, again, .. } = self;
+            for shard in [&mut engine.shard, &mut twin.shard, &mut again.shard] {
                 shard.add_market(spec.clone(), self.replica.market_state(market)).unwrap();
             }
         }

@@ -104,7 +104,10 @@ fn book_state() -> impl Strategy<Value = BookState> {
 
 /// Terms of a market, some of them such as none can have.
 fn set_terms() -> impl Strategy<Value = Action> {
-    let factor = |around: std::ops::Range<u32>| prop_oneof![1 => Just(None), 3 => around.prop_map(NonZeroU32::new)];
+    let factor = |around: std::ops::Range<u32>| {
+        let some = around.prop_map(NonZeroU32::new);
+        prop_oneof![1 => Just(None), 3 => some]
+    };
     let multipliers = move || {
         (factor(940_000..1_005_000), factor(995_000..1_060_000)).prop_map(
             |(min_millionths, max_millionths)| Multipliers { min_millionths, max_millionths },
