@@ -1,5 +1,5 @@
-//! What clients ask: orders that trade, rest, wait, are refused, changed and cancelled, deposits and
-//! withdrawals, some of them twice. Funds are short, so that holds fail.
+//! What clients ask: orders that trade, rest, wait, are refused, changed and cancelled, deposits
+//! and withdrawals, some of them twice. Funds are short, so that holds fail.
 
 use orderflow::rng::Rng;
 use protocol::{
