@@ -9,6 +9,7 @@
 mod naive;
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 
 use engine_core::recognition::{Memory, SenderState};
@@ -165,13 +166,15 @@ fn book_state() -> impl Strategy<Value = BookState> {
 
 /// Terms of a market, some of them such as none can have.
 fn set_terms() -> impl Strategy<Value = Action> {
-    let factor = |around: std::ops::Range<u32>| prop_oneof![1 => Just(None), 3 => around.prop_map(NonZeroU32::new)];
+    fn factor(around: Range<u32>) -> impl Strategy<Value = Option<NonZeroU32>> {
+        prop_oneof![1 => Just(None), 3 => around.prop_map(NonZeroU32::new)]
+    }
     let multipliers = move || {
         (factor(940_000..1_005_000), factor(995_000..1_060_000)).prop_map(
             |(min_millionths, max_millionths)| Multipliers { min_millionths, max_millionths },
         )
     };
-    let price = |range: std::ops::Range<u64>| range.prop_map(fixture::price);
+    let price = |range: Range<u64>| range.prop_map(fixture::price);
     let prices = (market(), price(1..99), price(98..1000), multipliers(), multipliers()).prop_map(
         |(market, price_min, price_max, band, impact)| {
             let terms = PriceTerms { price_min, price_max, band, impact };

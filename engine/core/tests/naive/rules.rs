@@ -39,7 +39,7 @@ pub(super) fn is_in_band(market: &NaiveMarket, price: Price) -> bool {
         && max_millionths.is_none_or(|max| price <= times(last, max.get()).max(1_000_000))
 }
 
-/// Whether a market order may still take a maker at `price`; `best` was the best price when it came.
+/// Whether a market order may still take a maker at `price`; `best` was the best when it came.
 pub(super) fn is_in_reach(spec: &MarketSpec, place: &Place, best: Price, price: Price) -> bool {
     let Multipliers { min_millionths, max_millionths } = spec.impact;
     let price = i128::from(price.ticks()) * 1_000_000;

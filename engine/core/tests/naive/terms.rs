@@ -23,7 +23,7 @@ impl NaiveExchange {
             }
         };
         let written_well =
-            |it: Increment| it.mantissa > 0 && (it.mantissa % 10 > 0 || it.scale == 0);
+            |it: Increment| it.mantissa > 0 && (!it.mantissa.is_multiple_of(10) || it.scale == 0);
         let per_lot = units(base_decimals, step.mantissa, step.scale);
         let per_tick =
             units(quote_decimals, tick.mantissa * step.mantissa, tick.scale + step.scale);
