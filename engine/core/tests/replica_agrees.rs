@@ -74,7 +74,7 @@ impl Engine {
         for market in catalog.markets() {
             shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
         }
-        shard.own_accounts(&catalog, replica.accounts_state());
+        shard.own_accounts(catalog, replica.accounts_state());
         Engine { ledger, shard }
     }
 }
