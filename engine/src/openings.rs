@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded, never};
 use engine_core::replica::Replica;
 use engine_core::{NewMarket, ShardLimits};
 use protocol::{Catalog, MarketId, keys};
@@ -40,6 +40,11 @@ pub struct Opening {
 pub fn to_shard(bell: &Arc<Bell>) -> (ShardDoor, Receiver<Box<Opening>>) {
     let (sender, openings) = bounded(OPENINGS_MAX);
     (ShardDoor { sender, bell: Arc::clone(bell) }, openings)
+}
+
+/// Of a shard that never gets another market.
+pub fn none() -> Receiver<Box<Opening>> {
+    never()
 }
 
 /// A way to one ingress thread.
@@ -86,8 +91,14 @@ pub struct Openings {
 
 impl Openings {
     /// No shard and no ingress: for a replica without an engine around it.
-    #[cfg(test)]
-    pub fn nowhere(limits: ShardLimits) -> Openings {
+    pub fn nowhere() -> Openings {
+        let limits = ShardLimits {
+            orders_max: 0,
+            open_orders_per_account_max: 0,
+            trades_per_command_max: 0,
+            accounts_max: 0,
+            markets_max: 0,
+        };
         let listed = Arc::new(ListedMarkets::of(&Catalog::default()));
         Openings { limits, shards: Vec::new(), ingress: Vec::new(), listed }
     }
@@ -99,6 +110,9 @@ impl Openings {
             return Ok(());
         };
         self.listed.add(market);
+        if self.shards.is_empty() {
+            return Ok(());
+        }
         let (Some(door), Some(ingress)) = (
             self.shards.get(recovery::shard_of(catalog, market, self.shards.len())),
             self.ingress.get(ingress_of(at, self.ingress.len())),

@@ -96,6 +96,9 @@ impl Conditions {
 type Outlets = Vec<Outlet<Input>>;
 /// One from each ingress thread.
 type Inlets = Vec<Inlet<Input>>;
+/// Markets listed later, one way to each shard; and their streams, one to each ingress thread.
+type ShardOpenings = Vec<Receiver<Box<Opening>>>;
+type IngressOpenings = Vec<Receiver<Source>>;
 
 /// The bells of the threads that share rings, made before any of them.
 struct Bells {
@@ -273,10 +276,7 @@ impl Pipeline {
     }
 
     /// The ways of a market that is listed later: to its shard, and to its ingress thread.
-    fn openings(
-        &self,
-        listed: &Arc<ListedMarkets>,
-    ) -> (Openings, Vec<Receiver<Box<Opening>>>, Vec<Receiver<Source>>) {
+    fn openings(&self, listed: &Arc<ListedMarkets>) -> (Openings, ShardOpenings, IngressOpenings) {
         let (shards, to_shards) = self.bells.shards.iter().map(openings::to_shard).unzip();
         let ingress = self.bells.ingress.iter().map(|_| openings::to_ingress());
         let (ingress, to_ingress) = ingress.unzip();

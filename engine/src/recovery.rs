@@ -271,7 +271,7 @@ pub fn shards(
             .map_err(|cause| EngineError::Restore { market: spec.id, cause })?;
     }
     if let Some(first) = shards.first_mut() {
-        first.own_accounts(&catalog, replica.accounts_state());
+        first.own_accounts(catalog, replica.accounts_state());
     }
     Ok(shards)
 }

@@ -109,6 +109,7 @@ impl Deref for SharedApp {
 
 impl App {
     /// Connects to nothing yet.
+    #[expect(clippy::new_ret_no_self, reason = "what is made is shared from its beginning")]
     pub fn new(config: &Config) -> Result<SharedApp, GatewayError> {
         let listing = SharedCatalog::new(config.catalog.clone());
         let engine = config.engine.clone();

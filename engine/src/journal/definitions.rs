@@ -11,7 +11,8 @@
 //! Ids, symbols, decimals, tick and step can never change once there is a frame that counts in
 //! them; listing more is always allowed. Terms (fees and factors in millionths, bounds in ticks and
 //! lots) and limits may change from one segment to the next: frames say what was decided, and these
-//! lines let a later reader decide it again.
+//! lines let a later reader decide it again. Markets listed while the engine runs, and terms set
+//! then, are not here but in frames.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;

@@ -100,7 +100,7 @@ impl Exchange {
         for spec in catalog.markets() {
             shard.add_market(spec.clone(), replica.market_state(spec.id)).unwrap();
         }
-        shard.own_accounts(&catalog, replica.accounts_state());
+        shard.own_accounts(catalog, replica.accounts_state());
         (shard, writer)
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::bounded;
-use engine_core::ShardLimits;
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Window};
 use protocol::{Action, ClientId, GatewayId, Lots, MarketId, OrderId, Side, Target, Units};
 
@@ -62,13 +61,7 @@ impl Running {
                 Sequence(0),
                 (ready_in, keeper),
             ),
-            openings: Openings::nowhere(ShardLimits {
-                orders_max: 8,
-                open_orders_per_account_max: 8,
-                trades_per_command_max: 8,
-                accounts_max: 8,
-                markets_max: 8,
-            }),
+            openings: Openings::nowhere(),
         };
         let conservation = Condition::default();
         let settings = ReplicaSettings {
