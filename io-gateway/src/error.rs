@@ -195,7 +195,12 @@ impl ApiError {
     pub fn price(name: &str, error: DecimalError) -> Self {
         match error {
             DecimalError::Malformed => Self::field(name, error),
-            DecimalError::TooFine => Self::new(Code::InvalidPrice, "Price decimal too long"),
+            DecimalError::TooFine if name == "price" => {
+                Self::new(Code::InvalidPrice, "Price decimal too long")
+            }
+            DecimalError::TooFine => {
+                Self::new(Code::InvalidPrice, format!("{name}: Price decimal too long"))
+            }
             DecimalError::NotPositive | DecimalError::OutOfRange => {
                 Self::new(Code::InvalidPrice, format!("{name}: {error}"))
             }

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Row};
 use crate::error::{ApiError, Code};
 
 /// Longest address that mail can be sent to.
-const EMAIL_BYTES_MAX: usize = 254;
+pub const EMAIL_BYTES_MAX: usize = 254;
 
 /// An e-mail address in lower case. ASCII alone, so that no two look alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

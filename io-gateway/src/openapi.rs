@@ -8,6 +8,8 @@
 //! - `responses(…)`: 200 with the struct it serialises, which derives `ToSchema` with a form of
 //!   [`values`] on each text, and only such refusals (404, 409) as are its own;
 //! - `extensions(("x-instruction" = json!(Instruction::X.name())))` if it is signed.
+//! - `security(("session" = [], "csrfToken" = []))`, or the session alone, if only a browser that
+//!   has signed in may call.
 //!
 //! What follows from that is added here: who may call, and the refusals all such calls share. The
 //! forms that only a query names are listed in [`Forms`].
@@ -15,6 +17,7 @@
 pub mod values;
 pub mod queries;
 pub mod bodies;
+pub mod order_bodies;
 pub mod answers;
 mod refusals;
 
@@ -35,6 +38,8 @@ const ADMINISTRATION: &str = "/admin/";
         (name = "Markets", description = "What is traded, and how it stands. Public."),
         (name = "Orders", description = "Placing, looking, cancelling. Signed."),
         (name = "Account", description = "What an account has and what it pays. Signed."),
+        (name = "Browser accounts", description = "Of the exchange's own page: signing up and in, \
+            own keys, demo funds."),
         (name = "System", description = "Whether and how the exchange runs. Public."),
         (name = "Not offered", description = "Always empty, for clients that ask."),
     ),
@@ -124,6 +129,8 @@ fn complete_operation(path: &str, operation: &mut Value) {
 enum Access {
     Public,
     Signed(String),
+    /// Said by the operation itself, since only some of them ask for the CSRF token.
+    InSession,
     Administration,
 }
 
@@ -131,14 +138,16 @@ impl Access {
     fn of(path: &str, operation: &Value) -> Access {
         match operation["x-instruction"].as_str() {
             Some(instruction) => Access::Signed(instruction.to_owned()),
+            None if operation.get("security").is_some() => Access::InSession,
             None if path.starts_with(ADMINISTRATION) => Access::Administration,
             None => Access::Public,
         }
     }
 
+    /// Unless the operation itself says it.
     fn security(&self) -> Value {
         match self {
-            Access::Public => json!([]),
+            Access::Public | Access::InSession => json!([]),
             Access::Signed(_) => {
                 // `X-Window` may be left out.
                 let required = json!({"apiKey": [], "signature": [], "timestamp": []});
@@ -177,3 +186,7 @@ const SIGNATURE: &str = "Base64 of an ED25519 signature over \
 #[cfg(test)]
 #[path = "openapi/tests.rs"]
 pub mod tests;
+
+#[cfg(test)]
+#[path = "openapi/body_tests.rs"]
+mod body_tests;

@@ -1,6 +1,8 @@
 //! The contract's order object, from what the engine decided, from an order that is open, or from
 //! one that has ended.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use protocol::{
     Amend, AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder,
@@ -15,9 +17,9 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::admission::{NewOrder, TRIGGER_SOURCES};
 use crate::error::ApiError;
 use crate::openapi::values::{
-    AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, OperationWord,
+    AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, Milliseconds, OperationWord,
     OrderId as OrderIdValue, OrderMoment, OrderTypeWord, SelfTradePreventionWord, SideWord, Symbol,
-    TimeInForceWord, TradeNumber,
+    TimeInForceWord, TradeNumber, TriggerSourceWord,
 };
 use crate::replies::Decision;
 
@@ -332,16 +334,17 @@ pub(crate) fn naive_time(time: DateTime<Utc>) -> String {
 }
 
 /// Every reason for which an order expires.
-pub const EXPIRIES: [ClosedReason; 5] = [
+const EXPIRIES: [ClosedReason; 6] = [
     ClosedReason::ImmediateOrCancel,
     ClosedReason::FillOrKill,
     ClosedReason::SelfTradePrevention,
     ClosedReason::InsufficientLiquidity,
     ClosedReason::TradesLimit,
+    ClosedReason::PriceImpact,
 ];
 
 /// The contract's word; what was asked for is no expiry.
-pub const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
+const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
     match reason {
         ClosedReason::ByRequest | ClosedReason::Amended => None,
         ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
@@ -364,6 +367,13 @@ const fn failure_reason(refusal: Refusal) -> &'static str {
         Refusal::PostOnlyMarket => "PostOnlyMode",
         _ => "Unknown",
     }
+}
+
+/// Every word of `expiryReason`, once.
+pub fn ending_words() -> Vec<&'static str> {
+    let expired = EXPIRIES.into_iter().filter_map(expiry_reason);
+    let words: BTreeSet<_> = expired.chain(Refusal::ALL.into_iter().map(failure_reason)).collect();
+    words.into_iter().collect()
 }
 
 /// Always `null`.
@@ -454,7 +464,7 @@ struct TriggerJson {
     trigger_price: Option<String>,
     #[schema(value_type = Option<DecimalText>, required = true)]
     trigger_quantity: Option<String>,
-    #[schema(required = true)]
+    #[schema(value_type = Option<TriggerSourceWord>, required = true)]
     trigger_by: Option<&'static str>,
 }
 
@@ -481,8 +491,7 @@ struct PresentOnly {
     reduce_only: Null,
     #[schema(required = false)]
     related_order_id: Null,
-    /// Milliseconds.
-    #[schema(required = false)]
+    #[schema(value_type = Option<Milliseconds>, required = false)]
     triggered_at: Option<u64>,
 }
 

@@ -50,8 +50,8 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(markets::routes())
         .merge(history::routes())
         .merge(orders::routes())
-        .merge(amend::routes().into())
-        .merge(cancel_after::routes().into())
+        .merge(amend::routes())
+        .merge(cancel_after::routes())
         .merge(order_history::routes())
         .merge(fills::routes())
         .merge(batch::routes())
@@ -59,7 +59,7 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .merge(capital::routes())
         .merge(deposits::routes())
         .merge(withdrawals::routes())
-        .merge(auth_accounts::routes(&app).into())
+        .merge(auth_accounts::routes(&app))
         .merge(web::routes());
     if app.admin_token.is_some() {
         router = router.merge(admin::routes(&app));

@@ -37,11 +37,11 @@ pub fn responses() -> Value {
 pub fn of(guarded: bool, operation: &Value) -> Vec<(&'static str, &'static str)> {
     let has_body = operation.get("requestBody").is_some();
     let takes = has_body || guarded || operation.get("parameters").is_some();
-    let signed = operation.get("x-instruction").is_some();
+    let asks_csrf = operation["security"].to_string().contains("csrfToken");
     let applies = |name: &str| match name {
         "Fault" | "TooMany" => true,
         "Unauthorized" => guarded,
-        "Forbidden" => signed,
+        "Forbidden" => asks_csrf,
         "NotInTime" | "TooLarge" => has_body,
         "Invalid" | "Unavailable" | "NoAnswer" => takes,
         _ => false,

@@ -7,15 +7,11 @@ use std::sync::OnceLock;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use clap::Parser;
-use protocol::AccountId;
 use tower::ServiceExt;
 
 use super::*;
-use crate::admission;
 use crate::app::{App, SharedApp};
 use crate::config::{Args, Config};
-use crate::fixture;
-use crate::parameters::Parameters;
 use crate::routes;
 
 const LISTING: &str = include_str!("../../../exchange.toml");
@@ -53,7 +49,7 @@ async fn document(administered: Administered) -> Value {
 }
 
 /// Whether `value` is as the document says of `schema`; the complaints if not.
-fn complaints(schema: &str, value: &Value) -> Vec<String> {
+pub fn complaints(schema: &str, value: &Value) -> Vec<String> {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     let document = DOCUMENT.get_or_init(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -112,18 +108,12 @@ async fn the_operations_are_those_of_the_golden_list() {
     assert_eq!(found, golden, "{found:#?}");
 }
 
-/// Files whose handlers do not describe themselves yet.
-const UNDESCRIBED: [&str; 3] = ["auth_accounts.rs", "auth_keys.rs", "faucet.rs"];
-
 /// With it, `routes!` is the only way to a route, and what it registers is in the document.
 #[test]
 fn no_route_is_added_behind_the_document_s_back() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let is_left_out = |path: &Path| {
-        path.ends_with("docs.rs") || UNDESCRIBED.iter().any(|name| path.ends_with(name))
-    };
-    let mut files: Vec<_> = files.filter(|path| !is_left_out(path)).collect();
+    let mut files: Vec<_> = files.filter(|path| !path.ends_with("docs.rs")).collect();
     files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes.rs"));
     assert!(files.len() > 8);
     for path in files {
@@ -143,6 +133,30 @@ async fn every_operation_is_served() {
         let (status, body) = answer(&app, &method.to_uppercase(), &path).await;
         let unknown = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
         assert!(!unknown.contains(&status), "{method} {path}: {status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_browser_may_do_asks_for_its_session() {
+    let document = document(Administered::No).await;
+    let session = json!([{"session": []}]);
+    let changing = json!([{"session": [], "csrfToken": []}]);
+    for (path, method, expected, forbids) in [
+        ("/auth/v1/signup", "post", json!([]), false),
+        ("/auth/v1/login", "post", json!([]), false),
+        ("/auth/v1/me", "get", session.clone(), false),
+        ("/auth/v1/keys", "get", session, false),
+        ("/auth/v1/logout", "post", changing.clone(), true),
+        ("/auth/v1/keys", "post", changing.clone(), true),
+        ("/auth/v1/keys", "delete", changing.clone(), true),
+        ("/auth/v1/faucet", "post", changing, true),
+    ] {
+        let operation = &document["paths"][path][method];
+        assert_eq!(operation["security"], expected, "{method} {path}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert_eq!(responses.contains_key("403"), forbids, "{method} {path}");
+        let knows_who = path == "/auth/v1/signup" || responses.contains_key("401");
+        assert!(knows_who && responses.contains_key("429"), "{method} {path}");
     }
 }
 
@@ -214,89 +228,6 @@ async fn the_page_needs_no_other_host() {
     let (_, start) = answer(&app, "GET", "/docs/swagger-initializer.js").await;
     assert!(start.contains("\"/openapi.json\""), "{start}");
     assert_eq!(answer(&app, "GET", "/docs").await.0, StatusCode::SEE_OTHER);
-}
-
-/// Bodies of an order with one member changed; `null` means left out.
-fn orders_changed(members: &[(&str, Value)]) -> Value {
-    let mut order = json!({
-        "symbol": "SOL_USDC", "side": "Bid", "orderType": "Limit", "price": "20.5",
-        "quantity": "1.25",
-    });
-    for (name, value) in members {
-        order[name] = value.clone();
-    }
-    order
-}
-
-#[test]
-fn an_order_is_admitted_just_when_it_is_as_described() {
-    let (catalog, account) = (fixture::catalog(), AccountId::new(1).unwrap());
-    let market = ("orderType", json!("Market"));
-    let by_quote = [market.clone(), ("quantity", json!(null))];
-    let by_quote = |value: Value| [&by_quote[..], &[("quoteQuantity", value)]].concat();
-    let bodies = [
-        vec![],
-        vec![("symbol", json!("SOL_USD"))],
-        vec![("symbol", json!(null))],
-        vec![("side", json!("bid"))],
-        vec![("orderType", json!("Stop"))],
-        vec![("price", json!(20.5))],
-        vec![("price", json!("0020.50"))],
-        vec![("price", json!("-20.5"))],
-        vec![("price", json!("0.0"))],
-        vec![("price", json!("20."))],
-        vec![("price", json!("2e1"))],
-        vec![("price", json!(true))],
-        vec![("price", json!(["20.5"]))],
-        vec![("price", json!(null))],
-        vec![("quantity", json!(null))],
-        vec![("quoteQuantity", json!("10"))],
-        vec![("timeInForce", json!("IOC"))],
-        vec![("timeInForce", json!("DAY"))],
-        vec![("postOnly", json!(true))],
-        vec![("postOnly", json!("true"))],
-        vec![("clientId", json!(7)), ("reduceOnly", json!(false))],
-        vec![("clientId", json!("7"))],
-        vec![("clientId", json!("x7"))],
-        vec![("clientId", json!(-1))],
-        vec![("clientId", json!(4_294_967_296_u64))],
-        vec![("reduceOnly", json!(true))],
-        vec![("selfTradePrevention", json!("RejectBoth")), ("unknown", json!([1]))],
-        vec![("selfTradePrevention", json!("None"))],
-        vec![market.clone(), ("price", json!("nonsense"))],
-        vec![market.clone(), ("postOnly", json!(true))],
-        vec![market.clone(), ("quoteQuantity", json!("10"))],
-        by_quote(json!("10")),
-        by_quote(json!("x")),
-        by_quote(json!(null)),
-    ];
-    let mut admitted = 0;
-    for members in bodies {
-        let order = orders_changed(&members);
-        let text = order.to_string();
-        let parameters = Parameters::from_body(text.as_bytes()).unwrap();
-        let outcome = admission::new_order(&parameters, &catalog, account);
-        let complaints = complaints("PlaceOrder", &order);
-        assert_eq!(outcome.is_ok(), complaints.is_empty(), "{order}: {outcome:?} {complaints:?}");
-        admitted += usize::from(outcome.is_ok());
-    }
-    assert_eq!(admitted, 10);
-}
-
-#[test]
-fn a_body_has_at_most_as_many_members_as_described() {
-    for (more, fits) in [(59, true), (60, false)] {
-        let names: Vec<String> = (0..more).map(|at| format!("x{at}")).collect();
-        let members: Vec<_> = names.iter().map(|name| (name.as_str(), json!(1))).collect();
-        let order = orders_changed(&members);
-        let text = order.to_string();
-        assert_eq!(Parameters::from_body(text.as_bytes()).is_ok(), fits);
-        let batch = json!([order]);
-        for (schema, body) in [("PlaceOrder", &order), ("Batch", &batch), ("CreateAccount", &order)]
-        {
-            assert_eq!(complaints(schema, body).is_empty(), fits, "{schema} {more}");
-        }
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use protocol::{BookState, ClosedReason, Interval};
+use protocol::{BookState, Interval};
 use utoipa::openapi::schema::{
     AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type,
 };
@@ -14,9 +14,11 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::admission;
 use crate::chains;
-use crate::order_json::{EXPIRIES, expiry_reason};
+use crate::logins;
+use crate::order_json;
 use crate::routes::{
-    admin, history, market_json, markets, order_history, orders, paging, withdrawals,
+    admin, auth_accounts, auth_keys, cancel_after, history, market_json, markets, order_history,
+    orders, paging, withdrawals,
 };
 
 macro_rules! forms {
@@ -38,10 +40,32 @@ const ORDER_ID_MAX: u64 = 9_223_372_036_854_775_807;
 /// In any unit; clients in JavaScript can still count so far.
 const MOMENT_MAX: u64 = 9_007_199_254_740_991;
 
-const BOOK_STATES: [BookState; 2] = [BookState::Open, BookState::CancelOnly];
+const BOOK_STATES: [BookState; 5] = [
+    BookState::Open,
+    BookState::CancelOnly,
+    BookState::LimitOnly,
+    BookState::PostOnly,
+    BookState::Closed,
+];
 
 /// Any digits, not all of them zero, with at most one point inside.
 const POSITIVE: &str = r"^(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)$";
+
+/// No control characters.
+const PRINTABLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+
+/// At most 64 characters before the `@`, and 63 between dots after it.
+const EMAIL: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\
+    @[A-Za-z0-9]([A-Za-z0-9!#$%&'*+/=?^_`{|}~-]*[A-Za-z0-9])?\
+    (\\.[A-Za-z0-9]([A-Za-z0-9!#$%&'*+/=?^_`{|}~-]*[A-Za-z0-9])?)+$";
+const EMAIL_CHARS_MIN: usize = 5;
+
+/// No number of it has a leading zero.
+const IPV4: &str = "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\\.){3}\
+    (25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])$";
+
+/// Zero, or 1000 to 3600000.
+const CANCEL_AFTER: &str = "^0*(0|[1-9][0-9]{3,5}|[12][0-9]{6}|3[0-5][0-9]{5}|3600000)$";
 
 forms! {
     // Answers.
@@ -73,11 +97,21 @@ forms! {
     );
     OperationWord: words(&["Ok"], "Of a batch only.");
     RefusedWord: words(&["Err"], "");
-    ExpiryReason: words(&EXPIRIES.map(expired), "Why an `Expired` order expired.");
+    ExpiryReason: words(
+        &order_json::ending_words(),
+        "Why an `Expired` order expired, or a trigger failed."
+    );
+    BookStateWord: words(&BOOK_STATES.map(market_json::book_state_name), "What a market takes.");
+    SecretText: text("^[A-Za-z0-9+/]{43}=$", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        "The 32-byte seed of a key that the server made, told this once.");
+    CsrfToken: text("^[A-Za-z0-9_-]{43}$", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        "For `X-CSRF-Token`, as long as the session lasts.");
+    AddressText: either(ipv4(), ipv6());
     SideWord: choices(&admission::SIDES);
     OrderTypeWord: choices(&admission::ORDER_TYPES);
     TimeInForceWord: choices(&admission::TIMES_IN_FORCE);
     SelfTradePreventionWord: choices(&admission::SELF_TRADE_PREVENTIONS);
+    TriggerSourceWord: choices(&admission::TRIGGER_SOURCES);
     AbsentValue: none();
     Pong: words(&["pong"], "");
     SystemStatusWord: words(&["Ok", "Maintenance"], "`Maintenance` while orders are not taken.");
@@ -121,7 +155,7 @@ forms! {
     WithdrawalClientId: bounded(
         1,
         withdrawals::CLIENT_ID_CHARS_MAX,
-        r"^[^\x00-\x1f\x7f-\x9f]*$",
+        PRINTABLE,
         "A name of your own."
     );
     WithdrawalClientIdInput: either(
@@ -145,8 +179,11 @@ forms! {
                 .build(),
         )),
     );
-    // `Closed`, `LimitOnly` and `PostOnly` are known and refused.
-    BookStateWord: words(&BOOK_STATES.map(market_json::book_state_name), "");
+    // The other states are known and refused.
+    BookStateInput: words(
+        &[BookState::Open, BookState::CancelOnly].map(market_json::book_state_name),
+        ""
+    );
     // Without NUL, which PostgreSQL cannot keep.
     Label: bounded(0, admin::LABEL_CHARS_MAX, r"^[^\x00]*$", "Text of your own.");
     TransferIdText: bounded(
@@ -154,6 +191,27 @@ forms! {
         admin::TRANSFER_ID_CHARS_MAX,
         "",
         "Names the transfer in the whole exchange: it happens once."
+    );
+    Email: email();
+    NewPassword: bounded(
+        auth_accounts::PASSWORD_CHARS_MIN,
+        auth_accounts::PASSWORD_CHARS_MAX,
+        "",
+        "Any characters."
+    );
+    Password: bounded(0, auth_accounts::PASSWORD_CHARS_MAX, "", "Any characters.");
+    KeyLabel: bounded(1, auth_keys::LABEL_CHARS_MAX, PRINTABLE, "Text of your own.");
+    AddressInput: either(ipv4(), ipv6());
+    CancelAfterMilliseconds: either(
+        either(
+            numbers(&[0]),
+            whole(
+                cancel_after::TIMEOUT_MS_MIN.into(),
+                cancel_after::TIMEOUT_MS_MAX.into(),
+                "From now on; 0 switches it off."
+            ),
+        ),
+        text(CANCEL_AFTER, "30000", "Digits."),
     );
     PublicKeyText: text(
         "^[A-Za-z0-9+/_-]{43}=?$",
@@ -178,6 +236,32 @@ fn bounded(least: usize, most: usize, pattern: &str, description: &str) -> RefOr
         .max_length(Some(most))
         .pattern(Some(pattern).filter(|pattern| !pattern.is_empty()))
         .description(Some(description))
+        .into()
+}
+
+fn email() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .min_length(Some(EMAIL_CHARS_MIN))
+        .max_length(Some(logins::EMAIL_BYTES_MAX))
+        .pattern(Some(EMAIL))
+        .examples(["ann@example.org"])
+        .description(Some("In any case. At most 64 characters stand before the `@`."))
+        .into()
+}
+
+fn ipv4() -> RefOr<Schema> {
+    text(IPV4, "192.0.2.1", "IPv4.")
+}
+
+fn ipv6() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Ipv6)))
+        .pattern(Some("^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$"))
+        .max_length(Some(45))
+        .examples(["2001:db8::1"])
+        .description(Some("IPv6."))
         .into()
 }
 
@@ -212,10 +296,6 @@ fn positive_number() -> RefOr<Schema> {
 
 fn either(one: RefOr<Schema>, other: RefOr<Schema>) -> RefOr<Schema> {
     AnyOfBuilder::new().item(one).item(other).into()
-}
-
-fn expired(reason: ClosedReason) -> &'static str {
-    expiry_reason(reason).unwrap_or_default()
 }
 
 fn none() -> RefOr<Schema> {

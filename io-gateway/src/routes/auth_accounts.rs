@@ -3,33 +3,36 @@
 //! A sign-up opens an account in the engine first and writes the login last: what fails in between
 //! leaves at most an account that nobody can enter, and the same sign-up may be sent again.
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use protocol::{AccountId, Action, MarketId, Outcome};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{auth_keys, faucet, json};
 use crate::app::{App, SharedApp};
 use crate::auth::Effect;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
-use crate::error::{ApiError, Code};
+use crate::error::{ApiError, Body as Refused, Code};
 use crate::logins::{self, Email, Login};
+use crate::openapi::bodies::{SignIn, SignUp};
+use crate::openapi::values::{AccountIdText, CsrfToken, Email as EmailText};
 use crate::parameters::Parameters;
 
-const PASSWORD_CHARS_MIN: usize = 10;
-const PASSWORD_CHARS_MAX: usize = 128;
+pub const PASSWORD_CHARS_MIN: usize = 10;
+pub const PASSWORD_CHARS_MAX: usize = 128;
 
-pub fn routes(app: &App) -> Router<SharedApp> {
-    let mut router = Router::new()
-        .route("/auth/v1/signup", post(sign_up))
-        .route("/auth/v1/login", post(sign_in))
-        .route("/auth/v1/logout", post(sign_out))
-        .route("/auth/v1/me", get(me))
+pub fn routes(app: &App) -> OpenApiRouter<SharedApp> {
+    let mut router = OpenApiRouter::new()
+        .routes(routes!(sign_up))
+        .routes(routes!(sign_in))
+        .routes(routes!(sign_out))
+        .routes(routes!(me))
         .merge(auth_keys::routes());
     if app.browser.faucet.is_on() {
         router = router.merge(faucet::routes());
@@ -56,16 +59,20 @@ fn is_form(headers: &HeaderMap) -> bool {
     forms.iter().any(|form| essence.eq_ignore_ascii_case(form.as_bytes()))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SignedIn)]
 struct SignedIn<'a> {
+    #[schema(value_type = AccountIdText)]
     account_id: String,
+    #[schema(value_type = EmailText)]
     email: &'a str,
+    #[schema(value_type = CsrfToken)]
     csrf_token: String,
 }
 
 /// E-mail address and password of a body.
-fn named(parameters: &Parameters<'_>) -> Result<(Email, String), ApiError> {
+pub fn named(parameters: &Parameters<'_>) -> Result<(Email, String), ApiError> {
     let email = Email::parse(parameters.required_text("email")?)?;
     let password = parameters.required_text("password")?;
     if PASSWORD_CHARS_MAX < password.chars().count() {
@@ -74,6 +81,19 @@ fn named(parameters: &Parameters<'_>) -> Result<(Email, String), ApiError> {
     Ok((email, password.to_owned()))
 }
 
+/// Opens a trading account with a login, and signs in.
+///
+/// After a 503 or 504 repeat it; if it is 409 then, sign in.
+#[utoipa::path(
+    post, path = "/auth/v1/signup", operation_id = "signUp", tag = "Browser accounts",
+    request_body = SignUp,
+    responses(
+        (status = 200, description = "Success", body = SignedIn<'static>,
+            headers(("Set-Cookie" = String, description = "The session's cookie, for 30 days"))),
+        (status = 409, body = Refused, description = "The e-mail address is registered already,
+            or there is no room for more accounts"),
+    ),
+)]
 async fn sign_up(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -108,6 +128,16 @@ pub(super) async fn open_account(app: &App) -> Result<AccountId, ApiError> {
     }
 }
 
+/// Signs in, which opens a session of 30 days.
+#[utoipa::path(
+    post, path = "/auth/v1/login", operation_id = "signIn", tag = "Browser accounts",
+    request_body = SignIn,
+    responses(
+        (status = 200, description = "Success", body = SignedIn<'static>,
+            headers(("Set-Cookie" = String, description = "The session's cookie, for 30 days"))),
+        (status = 401, body = Refused, description = "Wrong e-mail address or password"),
+    ),
+)]
 async fn sign_in(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -141,9 +171,17 @@ async fn signed_in(app: &App, login: &Login) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(max_properties = 0)]
 struct Nothing {}
 
+/// Ends the session, on every gateway within a second.
+#[utoipa::path(
+    post, path = "/auth/v1/logout", operation_id = "signOut", tag = "Browser accounts",
+    security(("session" = [], "csrfToken" = [])),
+    responses((status = 200, description = "Success", body = Nothing,
+        headers(("Set-Cookie" = String, description = "Takes the session's cookie away")))),
+)]
 async fn sign_out(State(app): State<SharedApp>, caller: Caller) -> Result<Response, ApiError> {
     let (token, _) = app.in_session(&caller, Effect::Changes).await?;
     let worker = app.clone();
@@ -154,6 +192,12 @@ async fn sign_out(State(app): State<SharedApp>, caller: Caller) -> Result<Respon
     Ok(response)
 }
 
+/// Who has signed in.
+#[utoipa::path(
+    get, path = "/auth/v1/me", operation_id = "getSignedIn", tag = "Browser accounts",
+    security(("session" = [])),
+    responses((status = 200, description = "Success", body = SignedIn<'static>)),
+)]
 async fn me(State(app): State<SharedApp>, caller: Caller) -> Result<Response, ApiError> {
     let (token, session) = app.in_session(&caller, Effect::Reads).await?;
     json(&SignedIn {

@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::SigningKey;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::json;
 use crate::account_keys::AccountKey;
@@ -17,27 +18,36 @@ use crate::app::SharedApp;
 use crate::auth::{self, Effect};
 use crate::body::BoundedBody;
 use crate::caller::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, Body as Refused};
 use crate::keys::KeyLimits;
+use crate::openapi::bodies::{AddOwnKey, RevokeKey};
+use crate::openapi::values::{AddressText, Label, Milliseconds, PublicKeyText, SecretText};
 use crate::parameters::{Parameters, Value};
 
-const LABEL_CHARS_MAX: usize = 200;
+pub const LABEL_CHARS_MAX: usize = 200;
 const ADDRESSES_MAX: usize = 20;
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new().route("/auth/v1/keys", get(list).post(add).delete(revoke))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(list, add, revoke))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OwnKey)]
 struct KeyJson {
+    #[schema(value_type = PublicKeyText)]
     public_key: String,
+    /// Null of a key that the operator added without one.
+    #[schema(value_type = Option<Label>, required)]
     label: Option<String>,
     read_only: bool,
+    #[schema(value_type = Vec<AddressText>)]
     allowed_addresses: Vec<IpAddr>,
+    #[schema(value_type = Milliseconds)]
     created_at: i64,
     /// Of a pair that the server made; told this once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = SecretText, required = false)]
     secret: Option<String>,
 }
 
@@ -52,12 +62,31 @@ fn key_json(key: AccountKey, secret: Option<String>) -> KeyJson {
     }
 }
 
+/// Keys of the account that may sign, the oldest first.
+#[utoipa::path(
+    get, path = "/auth/v1/keys", operation_id = "getOwnKeys", tag = "Browser accounts",
+    security(("session" = [])),
+    responses((status = 200, description = "Success", body = Vec<KeyJson>)),
+)]
 async fn list(State(app): State<SharedApp>, caller: Caller) -> Result<Response, ApiError> {
     let (_, session) = app.in_session(&caller, Effect::Reads).await?;
     let keys = app.keys.of_account(session.account).await?;
     json(&keys.into_iter().map(|key| key_json(key, None)).collect::<Vec<_>>())
 }
 
+/// Registers a public key that may sign for the account, or makes a pair.
+///
+/// The same key again with the same limits changes nothing.
+#[utoipa::path(
+    post, path = "/auth/v1/keys", operation_id = "addOwnKey", tag = "Browser accounts",
+    security(("session" = [], "csrfToken" = [])),
+    request_body = AddOwnKey,
+    responses(
+        (status = 200, description = "Success", body = KeyJson),
+        (status = 409, body = Refused, description = "The account has as many keys as it may, or
+            the key is registered in another way"),
+    ),
+)]
 async fn add(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -87,12 +116,24 @@ async fn add(
     json(&key_json(app.detached(added).await?, secret))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = KeyRevoked)]
 struct Revoked {
+    #[schema(value_type = PublicKeyText)]
     public_key: String,
 }
 
+/// Revokes a key for good, on every gateway within a second.
+#[utoipa::path(
+    delete, path = "/auth/v1/keys", operation_id = "revokeOwnKey", tag = "Browser accounts",
+    security(("session" = [], "csrfToken" = [])),
+    request_body = RevokeKey,
+    responses(
+        (status = 200, description = "Success", body = Revoked),
+        (status = 404, body = Refused, description = "No such key of yours"),
+    ),
+)]
 async fn revoke(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -107,7 +148,7 @@ async fn revoke(
     json(&Revoked { public_key: BASE64.encode(public_key) })
 }
 
-fn label<'p>(parameters: &'p Parameters<'_>) -> Result<&'p str, ApiError> {
+pub fn label<'p>(parameters: &'p Parameters<'_>) -> Result<&'p str, ApiError> {
     let label = parameters.required_text("label")?;
     let fits = (1..=LABEL_CHARS_MAX).contains(&label.chars().count());
     if !fits || label.chars().any(char::is_control) {
@@ -117,7 +158,7 @@ fn label<'p>(parameters: &'p Parameters<'_>) -> Result<&'p str, ApiError> {
 }
 
 /// IPv4 in IPv6 clothes is IPv4, as it is in what requests come from.
-fn addresses(parameters: &Parameters<'_>) -> Result<Vec<IpAddr>, ApiError> {
+pub fn addresses(parameters: &Parameters<'_>) -> Result<Vec<IpAddr>, ApiError> {
     let refuse = || ApiError::field("allowedAddresses", "must be at most 20 IP addresses");
     let texts: Vec<String> = match parameters.get("allowedAddresses")? {
         None => return Ok(Vec::new()),

@@ -18,7 +18,7 @@ use crate::body::BoundedBody;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::openapi::answers::BatchAnswer;
-use crate::openapi::bodies::Batch;
+use crate::openapi::order_bodies::Batch;
 use crate::order_json::OrderJson;
 use crate::parameters::Parameters;
 use crate::replies::Decision;

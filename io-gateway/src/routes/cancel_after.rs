@@ -1,12 +1,13 @@
 //! The dead man's switch: all open orders of the account are cancelled unless it is called again in
 //! time.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::post;
 use protocol::{Action, MarketId, Outcome};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{json, orders};
 use crate::app::SharedApp;
@@ -14,22 +15,33 @@ use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::openapi::order_bodies::CancelAfter;
+use crate::openapi::values::Milliseconds;
 use crate::parameters::Parameters;
 
-const TIMEOUT_MS_MIN: u32 = 1_000;
-const TIMEOUT_MS_MAX: u32 = 3_600_000;
+pub const TIMEOUT_MS_MIN: u32 = 1_000;
+pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new().route("/api/v1/orders/cancelAfter", post(cancel_after))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(cancel_after))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CancelAfterSet)]
 struct CancelAfterJson {
-    /// Milliseconds, by the engine's time; null: switched off.
+    /// By the engine's time; null: switched off.
+    #[schema(value_type = Option<Milliseconds>, required)]
     trigger_at: Option<u64>,
 }
 
+/// Cancels all open orders of the account, in all markets, unless it is called again in time.
+#[utoipa::path(
+    post, path = "/api/v1/orders/cancelAfter", operation_id = "cancelAfter", tag = "Orders",
+    extensions(("x-instruction" = json!(Instruction::OrderCancelAfter.name()))),
+    request_body = CancelAfter,
+    responses((status = 200, description = "Success", body = CancelAfterJson)),
+)]
 async fn cancel_after(
     State(app): State<SharedApp>,
     caller: Caller,
@@ -49,7 +61,7 @@ async fn cancel_after(
     json(&CancelAfterJson { trigger_at })
 }
 
-fn timeout_ms(parameters: &Parameters<'_>) -> Result<u32, ApiError> {
+pub fn timeout_ms(parameters: &Parameters<'_>) -> Result<u32, ApiError> {
     let given = parameters.unsigned("timeoutMs")?.ok_or_else(|| ApiError::missing("timeoutMs"))?;
     let timeout_ms = u32::try_from(given).ok();
     timeout_ms.filter(|ms| *ms == 0 || (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(ms)).ok_or_else(

@@ -1,12 +1,13 @@
 //! Demo funds for the account that is signed in; absent unless the faucet is on.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::post;
 use protocol::{Action, MarketId, Outcome, text};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::json;
 use crate::app::{App, SharedApp};
@@ -16,20 +17,33 @@ use crate::caller::Caller;
 use crate::clock::now_ms;
 use crate::error::{ApiError, Code};
 use crate::faucet::{Grant, Visit};
+use crate::openapi::bodies::AskFaucet;
+use crate::openapi::values::{AccountIdText, AssetSymbol, DecimalText};
 use crate::parameters::Parameters;
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new().route("/auth/v1/faucet", post(give))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(give))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FaucetGrant)]
 struct Given<'a> {
+    #[schema(value_type = AccountIdText)]
     account_id: String,
+    #[schema(value_type = AssetSymbol)]
     symbol: &'a str,
+    #[schema(value_type = DecimalText)]
     quantity: String,
 }
 
+/// Gives demo funds, a fixed amount of each asset once a day (UTC); 429 when it has.
+#[utoipa::path(
+    post, path = "/auth/v1/faucet", operation_id = "askFaucet", tag = "Browser accounts",
+    security(("session" = [], "csrfToken" = [])),
+    request_body = AskFaucet,
+    responses((status = 200, description = "Success", body = Given<'static>)),
+)]
 async fn give(
     State(app): State<SharedApp>,
     caller: Caller,

@@ -16,7 +16,7 @@ use crate::body::BoundedBody;
 use crate::caller::Caller;
 use crate::error::{ApiError, Body as Refused};
 use crate::openapi::answers::{PlacedOrder, PresentOrder};
-use crate::openapi::bodies::{CancelOrder, CancelOrders, PlaceOrder};
+use crate::openapi::order_bodies::{CancelOrder, CancelOrders, PlaceOrder};
 use crate::openapi::queries::{OpenOrdersQuery, OrderQuery};
 use crate::order_json::{OrderJson, OrderState, fills};
 use crate::parameters::Parameters;

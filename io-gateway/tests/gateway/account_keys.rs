@@ -1,7 +1,5 @@
 //! API keys as their owner makes, limits and revokes them, and what they then may do.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signer, SigningKey};
