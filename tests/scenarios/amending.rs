@@ -30,7 +30,10 @@ fn the_queue(world: &mut World) {
     let second = bob.place(&limit(SYMBOL, "Ask", "101", "2")).ok();
     let amended = alice.amend(&with(&by_id(&first), json!({"quantity": "1"}))).ok();
     assert_eq!((&amended["id"], &amended["status"]), (&first["id"], &json!("New")));
-    assert_eq!((&amended["quantity"], &amended["createdAt"]), (&json!("1.0000"), &first["createdAt"]));
+    assert_eq!(
+        (&amended["quantity"], &amended["createdAt"]),
+        (&json!("1.0000"), &first["createdAt"])
+    );
     book_table::play(&rest_url, SYMBOL, &[], "book | 101 x 3");
     // Alice is still first; then she wants more and is behind Bob.
     book_table::play(&rest_url, SYMBOL, &[&carol], "carol buys 0.5 @ 101 -> 0.5 @ 101");
@@ -46,7 +49,10 @@ fn the_queue(world: &mut World) {
     );
     bob.order(&by_id(&second)).refused(404, "RESOURCE_NOT_FOUND");
     let left = alice.order(&by_id(&first)).ok();
-    assert_eq!((&left["executedQuantity"], &left["quantity"]), (&json!("0.5000"), &json!("4.0000")));
+    assert_eq!(
+        (&left["executedQuantity"], &left["quantity"]),
+        (&json!("0.5000"), &json!("4.0000"))
+    );
     alice.cancel(&by_id(&first)).ok();
     let row = eventually("the amended order is one row", || {
         let rows = alice.order_history(&json!({"symbol": SYMBOL}));
@@ -91,7 +97,10 @@ fn trades_at_once(world: &mut World) {
     book_table::play(&rest_url, SYMBOL, &[], "book 100 x 1 | 101 x 2");
     buyer.has("USDC", "800", "100");
     let amended = buyer.amend(&with(&by_id(&placed), json!({"price": "105"}))).ok();
-    assert_eq!((&amended["status"], &amended["executedQuoteQuantity"]), (&json!("Filled"), &json!("201")));
+    assert_eq!(
+        (&amended["status"], &amended["executedQuoteQuantity"]),
+        (&json!("Filled"), &json!("201"))
+    );
     // What 105 held and 101 did not cost is back.
     buyer.has("USDC", "799", "0");
     buyer.order(&by_id(&placed)).refused(404, "RESOURCE_NOT_FOUND");
@@ -101,7 +110,8 @@ fn trades_at_once(world: &mut World) {
 fn refused(world: &mut World) {
     let maker = world.trader("maker", &[("ETH", "2")]);
     let taker = world.trader("taker", &[("USDC", "1000")]);
-    let placed = maker.place(&with(&limit(SYMBOL, "Ask", "100", "2"), json!({"postOnly": true}))).ok();
+    let placed =
+        maker.place(&with(&limit(SYMBOL, "Ask", "100", "2"), json!({"postOnly": true}))).ok();
     taker.place(&limit(SYMBOL, "Bid", "100", "0.5")).ok();
     let bid = taker.place(&limit(SYMBOL, "Bid", "99", "1")).ok();
     let before = maker.order(&by_id(&placed)).ok();

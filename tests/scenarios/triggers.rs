@@ -18,8 +18,7 @@ const SYMBOL: &str = "ETH_USDC";
 
 fn waiting(order: &Value, trigger: &str) -> Value {
     let quantity = order["quantity"].clone();
-    let members =
-        json!({"quantity": null, "triggerPrice": trigger, "triggerQuantity": quantity});
+    let members = json!({"quantity": null, "triggerPrice": trigger, "triggerQuantity": quantity});
     with(order, members)
 }
 
@@ -155,9 +154,15 @@ fn waiting_orders_are_open(world: &mut World) {
     assert_eq!(id_of(&cancelled[0]), id_of(&rests));
     let amended = trader.amend(&with(&by_id(&waits), json!({"quantity": "2"}))).ok();
     assert_eq!(amended["status"], "TriggerPending");
-    assert_eq!((&amended["quantity"], &amended["triggerQuantity"]), (&json!("2.0000"), &json!("2.0000")));
+    assert_eq!(
+        (&amended["quantity"], &amended["triggerQuantity"]),
+        (&json!("2.0000"), &json!("2.0000"))
+    );
     let cancelled = trader.cancel_kind(SYMBOL, "ConditionalOrder").ok();
-    assert_eq!((id_of(&cancelled[0]), &cancelled[0]["status"]), (id_of(&waits), &json!("Cancelled")));
+    assert_eq!(
+        (id_of(&cancelled[0]), &cancelled[0]["status"]),
+        (id_of(&waits), &json!("Cancelled"))
+    );
     assert_eq!(trader.open_orders(SYMBOL), Vec::<Value>::new());
     let row = ended(&trader, &waits);
     assert_eq!((&row["status"], &row["quantity"]), (&json!("Cancelled"), &json!("2.0000")));
