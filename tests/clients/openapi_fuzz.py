@@ -131,9 +131,14 @@ def pairs(found):
     return [f"{name}={value}" for name, value in sorted(found.items())]
 
 
+def flag_in_lower_case(value):
+    return value.lower() if value.lower() in ("true", "false") else value
+
+
 def signed_text(request, instruction, timestamp):
     query = urllib.parse.urlsplit(request.url).query
     sent = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    sent = [(name, flag_in_lower_case(value)) for name, value in sent]
     of_query = [f"{name}={value}" for name, value in sorted(sent, key=lambda one: one[0])]
     first = f"instruction={instruction}"
     pieces = ["&".join([first, *of_query, *of_body]) for of_body in pairs_of_body(request)]
