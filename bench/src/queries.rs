@@ -25,6 +25,7 @@ use engine::journal::definitions::Definitions;
 use engine::journal::follow::Follower;
 use engine::journal::reader::Mark;
 use engine::journal::segment::JournalId;
+use engine::openings::Openings;
 use engine::replica_loop::feed::Feed;
 use engine::replica_loop::snapshots::{Distances, Snapshots};
 use engine::replica_loop::{self, ReplicaChannels, ReplicaSettings};
@@ -148,11 +149,17 @@ fn one_load(
     let follower = Follower::new(Arc::new(RealDisk), "/nowhere".into());
     let feed = Feed::new(blocks, follower, Arc::<DurablePosition>::default());
     let snapshots = no_snapshots(&replica, settings.size);
-    let channels = ReplicaChannels { feed, queries, messages, snapshots };
+    let channels =
+        ReplicaChannels { feed, queries, messages, snapshots, openings: Openings::nowhere() };
     let conservation = Condition::default();
     let waiting_max = QUERIES_MAX;
-    let loop_settings =
-        ReplicaSettings { now_us: clock::now_us, waiting_max, time_us: 0, conservation };
+    let loop_settings = ReplicaSettings {
+        now_us: clock::now_us,
+        waiting_max,
+        time_us: 0,
+        conservation,
+        parts: None,
+    };
     let handed_over = AtomicU64::new(replica.position().0);
     thread::scope(|scope| {
         let replica = scope.spawn(move || replica_loop::run(replica, channels, loop_settings));

@@ -46,6 +46,7 @@ impl Size {
             open_orders_per_account_max: self.orders / self.accounts.max(1) * 4 + 1000,
             trades_per_command_max: 1000,
             accounts_max: self.accounts,
+            markets_max: 64,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The rows of each table, as the sink writes them. Columns and codes are described in
-//! `migrations/0001_sink.sql` and `0005_triggers.sql`; names and order are the same there, here and in `insert.rs`.
+//! `migrations/0001_sink.sql` and `0005_triggers.sql`; names and order are the same there, here and
+//! in `insert.rs`.
 
 use chrono::{DateTime, Utc};
 

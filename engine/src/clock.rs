@@ -1,4 +1,4 @@
-//! The engine's only clock: read by the ingress, and by nothing behind it.
+//! The engine's only clock: what is decided knows no time but what the ingress has read here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine_core::ShardLimits;
-use protocol::{Catalog, OrderId};
+use protocol::{Catalog, MarketId, OrderId};
 use serde::Deserialize;
 use service::ExchangeFile;
 
@@ -40,6 +40,7 @@ pub struct RawConfig {
     publications_max: usize,
     queries_max: usize,
     accounts_max: u32,
+    markets_max: u32,
     orders_per_market_max: u32,
     open_orders_per_account_max: u32,
     trades_per_command_max: u32,
@@ -71,6 +72,7 @@ impl Default for RawConfig {
             publications_max: 4096,
             queries_max: 1024,
             accounts_max: 100_000,
+            markets_max: 64,
             orders_per_market_max: 262_144,
             open_orders_per_account_max: 1000,
             trades_per_command_max: 1000,
@@ -159,6 +161,7 @@ impl RawConfig {
         within("events_queue_max", self.events_queue_max, 1, 1 << 32)?;
         within("publications_max", self.publications_max, 1, 1 << 20)?;
         within("queries_max", self.queries_max, 1, 1 << 20)?;
+        within("markets_max", self.markets_max as usize, 1, usize::from(MarketId::MAX.0))?;
         within("accounts_max", self.accounts_max as usize, 1, 1 << 28)?;
         let orders_max = OrderId::SLOTS_MAX as usize;
         within("orders_per_market_max", self.orders_per_market_max as usize, 1, orders_max)?;
@@ -197,6 +200,7 @@ impl RawConfig {
                 open_orders_per_account_max: self.open_orders_per_account_max,
                 trades_per_command_max: self.trades_per_command_max,
                 accounts_max: self.accounts_max,
+                markets_max: self.markets_max,
             },
             drain_max: Duration::from_millis(self.drain_ms_max),
         })

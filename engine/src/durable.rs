@@ -84,6 +84,8 @@ pub enum Message {
     /// A command of the engine's own ([`protocol::GatewayId::ENGINE`]), to the stream of its market
     /// like anybody's.
     Command { key: String, record: Record },
+    /// What stands under a key from now on.
+    Set { key: &'static str, payload: Vec<u8> },
 }
 
 impl Message {

@@ -46,6 +46,10 @@ impl Broadcast {
         self.pipeline.push(&[b"PUBLISH", channel, payload]);
     }
 
+    pub fn push_set(&mut self, key: &[u8], payload: &[u8]) {
+        self.pipeline.push(&[b"SET", key, payload]);
+    }
+
     /// A command record for a command stream.
     pub fn push_command(&mut self, key: &[u8], record: &Record) {
         self.pipeline.push(&[b"XADD", key, b"*", COMMAND_FIELD.as_bytes(), record]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use engine_core::replica::{self, ReplicaError};
 use engine_core::shard::RestoreError;
+use protocol::catalog::CatalogError;
 use protocol::{DecodeError, MarketId, Sequence};
 use redis::RedisError;
 
@@ -46,6 +47,12 @@ pub enum EngineError {
         market: MarketId,
         #[source]
         cause: RestoreError,
+    },
+    #[error("market {market} was listed while the exchange ran, and cannot be any more")]
+    Listing {
+        market: MarketId,
+        #[source]
+        cause: CatalogError,
     },
     #[error("replica")]
     Replica(#[from] ReplicaLoopError),

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::Receiver;
 use engine_core::Input;
 use protocol::MarketId;
 use redis::Value;
@@ -55,6 +56,8 @@ pub struct Ingress {
     pub link: RedisLink,
     pub sources: Vec<Source>,
     pub outlets: Vec<Outlet<Input>>,
+    /// Streams of markets listed while the engine runs, once their shards know them.
+    pub openings: Receiver<Source>,
     pub clock: Arc<Clock>,
     pub durable: Arc<DurableCursors>,
     /// Entries of each stream in one answer of Redis.
@@ -69,6 +72,7 @@ impl Ingress {
     pub fn run(mut self, idle: &Idle) {
         let mut care_at = Instant::now();
         while !self.stop.is_wished() {
+            self.sources.extend(self.openings.try_iter());
             let is_due = care_at <= Instant::now() || !self.link.is_connected();
             let cared = if is_due { self.care() } else { Ok(()) };
             if is_due && cared.is_ok() {

@@ -7,6 +7,7 @@
 
 pub mod pipeline;
 pub mod ingress;
+pub mod openings;
 pub mod shard_loop;
 pub mod journal;
 pub mod egress;

@@ -66,18 +66,23 @@ struct KlineFeed {
 impl MarketData {
     /// Goes on from where `replica` stands; what ended before `now_us` is not told again.
     pub fn new(replica: &Replica, now_us: u64) -> Self {
-        let width = replica.markets().map(|market| place(market.spec().id) + 1).max();
-        let mut feeds: Vec<Option<Feed>> = Vec::new();
-        feeds.resize_with(width.unwrap_or_default(), || None);
-        for market in replica.markets() {
-            let klines = Interval::ALL.map(|interval| {
-                let ended = market.candle(interval).filter(|candle| end_us(candle) <= now_us);
-                KlineFeed { closed_s: ended.map(|candle| candle.start_s), ..KlineFeed::default() }
-            });
-            let feed = Feed { pending: Pending::default(), best: market.best(), klines };
-            feeds[place(market.spec().id)] = Some(feed);
+        let mut data = MarketData { feeds: Vec::new(), next_ticker_us: now_us };
+        replica.markets().for_each(|market| data.add(market, now_us));
+        data
+    }
+
+    /// One more market, as it stands.
+    pub fn add(&mut self, market: &MarketReplica, now_us: u64) {
+        let place = place(market.spec().id);
+        if self.feeds.len() <= place {
+            self.feeds.resize_with(place + 1, || None);
         }
-        MarketData { feeds, next_ticker_us: now_us }
+        let klines = Interval::ALL.map(|interval| {
+            let ended = market.candle(interval).filter(|candle| end_us(candle) <= now_us);
+            KlineFeed { closed_s: ended.map(|candle| candle.start_s), ..KlineFeed::default() }
+        });
+        let feed = Feed { pending: Pending::default(), best: market.best(), klines };
+        self.feeds[place] = Some(feed);
     }
 
     /// Adds what one frame shows to `out`. `market` is the frame's, after it was applied.

@@ -25,7 +25,7 @@
 
 use std::sync::Arc;
 
-use crossbeam::channel::{self, Sender};
+use crossbeam::channel::{self, Receiver, Sender};
 use engine_core::replica::Replica;
 use engine_core::{Input, Shard};
 use protocol::{MarketId, Record, Sequence, keys};
@@ -58,12 +58,14 @@ use crate::journal::merge::Merge;
 use crate::journal::reader::Mark;
 use crate::journal::writer::{Writer, WriterSettings};
 use crate::journal::{DurablePosition, JournalLoop};
+use crate::openings::{self, ListedMarkets, Opening, Openings};
 use crate::pinning;
 use crate::queries::{self, QueriesSettings};
 use crate::recovery::{self, Recovered};
 use crate::redis_link::{self, RedisLink};
 use crate::replica_loop::feed::Feed;
 use crate::replica_loop::snapshots::{Distances, Snapshots};
+use crate::replica_loop::status_feed::Parts;
 use crate::replica_loop::{self, ReplicaChannels, ReplicaSettings};
 use crate::ring::{Inlet, Outlet, ring};
 use crate::shard_loop::ShardLoop;
@@ -94,6 +96,9 @@ impl Conditions {
 type Outlets = Vec<Outlet<Input>>;
 /// One from each ingress thread.
 type Inlets = Vec<Inlet<Input>>;
+/// Markets listed later, one way to each shard; and their streams, one to each ingress thread.
+type ShardOpenings = Vec<Receiver<Box<Opening>>>;
+type IngressOpenings = Vec<Receiver<Source>>;
 
 /// The bells of the threads that share rings, made before any of them.
 struct Bells {
@@ -124,6 +129,7 @@ pub fn run(
     let journal = &data_dir.folders.journal;
     let Recovered { replica, tail, time_us, snapshot, unusable } =
         recovery::recover(&*disk, &data_dir.folders, &config.catalog, &config.limits)?;
+    recovery::warn_of_terms(&replica, &config.catalog);
     let settings = WriterSettings {
         disk: Arc::clone(&disk),
         directory: journal.clone(),
@@ -142,7 +148,7 @@ pub fn run(
     let mut events = EventStreams::new(
         RedisLink::new(client.clone()),
         &archive,
-        EventQueues::new(&config.catalog, event_of, last, config.events_queue_max),
+        EventQueues::new(replica.catalog(), event_of, last, config.events_queue_max),
         Arc::clone(&counters.events),
         stop.clone(),
     );
@@ -199,6 +205,9 @@ impl Pipeline {
         let cursors = Arc::new(DurableCursors::default());
         let (to_shards, from_ingress) = self.inbound_rings();
         let sources = self.command_streams(&replica);
+        let listed = Arc::new(ListedMarkets::of(replica.catalog()));
+        let markets = replica.catalog().markets().len();
+        let (openings, shard_openings, ingress_openings) = self.openings(&listed);
         // From the last stage to the first, so that nobody waits for a stage that is not there yet.
         self.spawn_heartbeat(&position, conditions.redis)?;
         let snapshots = self.spawn_keeper(keeper, snapshot, writer.mark())?;
@@ -207,28 +216,39 @@ impl Pipeline {
             waiting_max: self.config.queries_max,
             time_us,
             conservation: conditions.conservation,
+            parts: Some(Parts {
+                counters: Arc::clone(&self.counters),
+                shard_cores: self.config.shard_cores.clone(),
+            }),
         };
         let listeners = vec![
             Listener::Every(self.spawn_replies(&cursors, archive.follower())?),
             Listener::WithGaps(self.spawn_events(events)?),
-            Listener::WithGaps(self.spawn_replica(replica, &archive, snapshots, settings)?),
+            Listener::WithGaps(self.spawn_replica(
+                replica,
+                &archive,
+                (snapshots, openings),
+                settings,
+            )?),
         ];
-        self.spawn_refills(archive)?;
+        self.spawn_refills(archive, listed)?;
         let mut inlets = Vec::new();
-        for (index, (shard, inbound)) in shards.into_iter().zip(from_ingress).enumerate() {
-            inlets.push(self.spawn_shard(index, shard, inbound)?);
+        let doors = from_ingress.into_iter().zip(shard_openings);
+        for (index, (shard, ways_in)) in shards.into_iter().zip(doors).enumerate() {
+            inlets.push(self.spawn_shard(index, shard, ways_in)?);
         }
         let next = Sequence(last.0 + 1);
         self.spawn_journal(Merge::new(inlets, next), writer, &position, listeners)?;
         let clock = Arc::new(Clock::after(time_us));
-        for (index, (sources, outlets)) in sources.into_iter().zip(to_shards).enumerate() {
-            self.spawn_ingress(index, sources, outlets, &clock, &cursors)?;
+        let streams = sources.into_iter().zip(ingress_openings);
+        for (index, (streams, outlets)) in streams.zip(to_shards).enumerate() {
+            self.spawn_ingress(index, streams, outlets, &clock, &cursors)?;
         }
-        self.announce(next);
+        self.announce(next, markets);
         self.crew.watch(&self.stop, self.config.drain_max)
     }
 
-    fn announce(&self, next: Sequence) {
+    fn announce(&self, next: Sequence, markets: usize) {
         let (threads, cores) = (self.crew.count(), pinning::usable_cores());
         let plan = self.config.waiting;
         if cores < threads {
@@ -237,7 +257,6 @@ impl Pipeline {
                 "fewer cores than threads: a thread waits as shown, and a hand-over costs a wake-up"
             );
         }
-        let markets = self.config.catalog.markets().len();
         let (shards, durability) = (self.config.shards, self.config.durability);
         tracing::info!(next = next.0, shards, markets, ?durability, "the engine runs");
     }
@@ -256,9 +275,18 @@ impl Pipeline {
         (to_shards, from_ingress)
     }
 
+    /// The ways of a market that is listed later: to its shard, and to its ingress thread.
+    fn openings(&self, listed: &Arc<ListedMarkets>) -> (Openings, ShardOpenings, IngressOpenings) {
+        let (shards, to_shards) = self.bells.shards.iter().map(openings::to_shard).unzip();
+        let ingress = self.bells.ingress.iter().map(|_| openings::to_ingress());
+        let (ingress, to_ingress) = ingress.unzip();
+        let (limits, listed) = (self.config.limits, Arc::clone(listed));
+        (Openings { limits, shards, ingress, listed }, to_shards, to_ingress)
+    }
+
     /// The command streams, dealt out to the ingress threads.
     fn command_streams(&self, replica: &Replica) -> Vec<Vec<Source>> {
-        let (catalog, threads) = (&self.config.catalog, self.config.ingress_threads);
+        let (catalog, threads) = (replica.catalog(), self.config.ingress_threads);
         let mut sources: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
         let markets = catalog.markets().iter().map(|market| market.id);
         for (at, market) in [MarketId::ACCOUNTS].into_iter().chain(markets).enumerate() {
@@ -268,7 +296,7 @@ impl Pipeline {
                 CommandStream::read_up_to(replica.cursor(market), replica.last_origin(market)),
             );
             let outlet = recovery::shard_of(catalog, market, self.config.shards);
-            sources[at % threads].push(Source { market, key, stream, outlet });
+            sources[openings::ingress_of(at, threads)].push(Source { market, key, stream, outlet });
         }
         sources
     }
@@ -276,7 +304,7 @@ impl Pipeline {
     fn spawn_ingress(
         &mut self,
         index: usize,
-        sources: Vec<Source>,
+        (sources, openings): (Vec<Source>, Receiver<Source>),
         outlets: Outlets,
         clock: &Arc<Clock>,
         durable: &Arc<DurableCursors>,
@@ -286,6 +314,7 @@ impl Pipeline {
             link: RedisLink::new(self.client.clone()),
             sources,
             outlets,
+            openings,
             clock: Arc::clone(clock),
             durable: Arc::clone(durable),
             read_max: self.config.ingress_read_max,
@@ -304,13 +333,13 @@ impl Pipeline {
         &mut self,
         index: usize,
         shard: Shard,
-        inbound: Inlets,
+        (inbound, openings): (Inlets, Receiver<Box<Opening>>),
     ) -> Result<Inlet<Record>, EngineError> {
         let bell = Arc::clone(&self.bells.shards[index]);
         let records = self.config.outbound_ring_records;
         let (outbound, inlet) = ring(records, &bell, &self.bells.journal);
         let counters = Arc::clone(&self.counters.shards[index]);
-        let work = ShardLoop { shard, inbound, outbound, counters };
+        let work = ShardLoop { shard, inbound, outbound, openings, counters };
         let (waiting, core) =
             (self.config.waiting.shards, self.config.shard_cores.get(index).copied());
         self.crew.spawn(&format!("shard-{index}"), move || {
@@ -377,10 +406,14 @@ impl Pipeline {
         Ok(sender)
     }
 
-    fn spawn_refills(&mut self, archive: Archive) -> Result<(), EngineError> {
+    fn spawn_refills(
+        &mut self,
+        archive: Archive,
+        listed: Arc<ListedMarkets>,
+    ) -> Result<(), EngineError> {
         let refills = Refills {
             link: RedisLink::new(self.client.clone()),
-            desks: Desks::new(archive, &self.config.catalog),
+            desks: Desks::new(archive, listed),
             now_us: clock::now_us,
             stop: self.stop.clone(),
             counters: Arc::clone(&self.counters.refills),
@@ -396,7 +429,7 @@ impl Pipeline {
         &mut self,
         replica: Replica,
         archive: &Archive,
-        snapshots: Snapshots,
+        (snapshots, openings): (Snapshots, Openings),
         settings: ReplicaSettings,
     ) -> Result<Sender<Arc<DurableBlock>>, EngineError> {
         let (sender, blocks) = channel::bounded(self.config.egress_blocks_max);
@@ -408,7 +441,7 @@ impl Pipeline {
             publisher::run(&to_publisher, broadcast);
             Ok(())
         })?;
-        let channels = ReplicaChannels { feed, queries, messages, snapshots };
+        let channels = ReplicaChannels { feed, queries, messages, snapshots, openings };
         self.crew.spawn("replica", move || {
             replica_loop::run(replica, channels, settings)?;
             Ok(())

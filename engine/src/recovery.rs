@@ -204,6 +204,33 @@ impl Pace {
     }
 }
 
+/// Says where terms of the config do not apply, because the market's were set while it traded.
+pub fn warn_of_terms(replica: &Replica, config: &Catalog) {
+    for written in config.markets() {
+        let Some(market) = replica.market(written.id) else { continue };
+        let spec = market.spec();
+        if spec.price_terms() != written.price_terms() {
+            let (config, applies) = (written.price_terms(), spec.price_terms());
+            tracing::warn!(
+                market = spec.symbol,
+                ?config,
+                ?applies,
+                "prices were set while the market traded: what the config says does not apply"
+            );
+        }
+        if spec.lot_terms() != written.lot_terms() {
+            let (config, applies) = (written.lot_terms(), spec.lot_terms());
+            tracing::warn!(
+                market = spec.symbol,
+                ?config,
+                ?applies,
+                "quantities and fees were set while the market traded: what the config says does \
+                 not apply"
+            );
+        }
+    }
+}
+
 /// The last frame on the event stream of `market`; 0 before the first.
 pub fn last_event_of(replica: &Replica, market: MarketId) -> Sequence {
     replica.previous(market).unwrap_or(Sequence(0))
@@ -244,7 +271,7 @@ pub fn shards(
             .map_err(|cause| EngineError::Restore { market: spec.id, cause })?;
     }
     if let Some(first) = shards.first_mut() {
-        first.own_accounts(catalog.assets(), replica.accounts_state());
+        first.own_accounts(catalog, replica.accounts_state());
     }
     Ok(shards)
 }

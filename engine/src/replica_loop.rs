@@ -16,23 +16,28 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, never, select, tick};
 use engine_core::replica::{Replica, ReplicaError};
 use protocol::query::Query;
-use protocol::{DecodeError, Frame, Sequence, keys};
+use protocol::{Action, DecodeError, Frame, MarketId, Outcome, Sequence, keys};
 use service::Condition;
 
 use crate::answers;
 use crate::durable::{Message, Publication};
-use crate::error::JournalError;
+use crate::error::{EngineError, JournalError};
 use crate::journal::block::Link;
 use crate::market_data::{MarketData, Pace};
+use crate::openings::Openings;
 
 pub mod feed;
+mod listing_feed;
+pub mod status_feed;
 pub mod snapshots;
 mod cancel_after;
 mod watch;
 
 use cancel_after::Switches;
 use feed::{Feed, Supply};
+use listing_feed::ListingFeed;
 use snapshots::Snapshots;
+use status_feed::{Parts, StatusFeed};
 use watch::Watch;
 
 /// How often tickers, klines, deadlines and forgotten questions are looked at.
@@ -50,6 +55,7 @@ pub struct ReplicaChannels {
     /// Full: the loop waits. Closed: the loop ends.
     pub messages: Sender<Message>,
     pub snapshots: Snapshots,
+    pub openings: Openings,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +68,8 @@ pub struct ReplicaSettings {
     pub time_us: u64,
     /// Whether the books add up.
     pub conservation: Condition,
+    /// What the operator is told of; `None`: nothing.
+    pub parts: Option<Parts>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +84,8 @@ pub enum ReplicaLoopError {
     Inconsistent(#[from] ReplicaError),
     #[error("frames that were missed cannot be read from the journal")]
     Missed(#[from] JournalError),
+    #[error("a market that was listed cannot be opened")]
+    Opening(#[source] Box<EngineError>),
 }
 
 /// Runs until the feed has ended and is drained, or nobody takes messages any more. An error means
@@ -86,9 +96,9 @@ pub fn run(
     channels: ReplicaChannels,
     settings: ReplicaSettings,
 ) -> Result<Replica, ReplicaLoopError> {
-    let ReplicaChannels { mut feed, mut queries, messages, snapshots } = channels;
+    let ReplicaChannels { mut feed, mut queries, messages, snapshots, openings } = channels;
     let ticks = tick(TICK);
-    let mut state = ReplicaLoop::new(replica, snapshots, settings);
+    let mut state = ReplicaLoop::new(replica, snapshots, openings, settings);
     state.take_tick();
     loop {
         match feed.next(state.applied())? {
@@ -115,7 +125,7 @@ pub fn run(
             },
         }
         let publications = state.out.drain(..).map(Message::Publish);
-        for message in publications.chain(state.commands.drain(..)) {
+        for message in publications.chain(state.messages.drain(..)) {
             if messages.send(message).is_err() {
                 return Ok(state.replica);
             }
@@ -129,6 +139,7 @@ struct ReplicaLoop {
     settings: ReplicaSettings,
     market_data: MarketData,
     snapshots: Snapshots,
+    openings: Openings,
     watch: Watch,
     switches: Switches,
     /// Of the last command applied.
@@ -140,17 +151,27 @@ struct ReplicaLoop {
     arrivals: u64,
     /// What one turn of the loop publishes.
     out: Vec<Publication>,
-    /// And sends: to markets that must close, and where orders are to be cancelled.
-    commands: Vec<Message>,
+    /// And sends otherwise: what is listed, halts to markets that must close, and where orders are
+    /// to be cancelled.
+    messages: Vec<Message>,
+    listing: ListingFeed,
+    status: StatusFeed,
 }
 
 impl ReplicaLoop {
-    fn new(replica: Replica, snapshots: Snapshots, settings: ReplicaSettings) -> ReplicaLoop {
+    fn new(
+        replica: Replica,
+        snapshots: Snapshots,
+        openings: Openings,
+        settings: ReplicaSettings,
+    ) -> ReplicaLoop {
         ReplicaLoop {
             switches: Switches::new(&replica),
             market_data: MarketData::new(&replica, (settings.now_us)()),
+            status: StatusFeed::new(settings.parts.clone()),
             replica,
             snapshots,
+            openings,
             watch: Watch::new(settings.conservation.clone()),
             time_us: settings.time_us,
             settings,
@@ -158,7 +179,8 @@ impl ReplicaLoop {
             waiting: BTreeMap::new(),
             arrivals: 0,
             out: Vec::new(),
-            commands: Vec::new(),
+            messages: Vec::new(),
+            listing: ListingFeed::new(),
         }
     }
 
@@ -181,8 +203,9 @@ impl ReplicaLoop {
         let now_us = (self.settings.now_us)();
         self.market_data.end_of_block(&self.replica, now_us, &mut self.out);
         self.watch.look(&self.replica);
-        self.watch.halt(&self.replica, now_us, &mut self.commands);
-        self.switches.look(&self.replica, now_us, &mut self.commands);
+        self.watch.halt(&self.replica, now_us, &mut self.messages);
+        self.listing.tell(&self.replica, now_us, &mut self.messages);
+        self.switches.look(&self.replica, now_us, &mut self.messages);
         self.answer_waiting();
         self.block_end = supply.link();
         metrics::counter!("engine_replica_frames_total").increment(frames);
@@ -206,9 +229,15 @@ impl ReplicaLoop {
         self.replica
     }
 
-    fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaError> {
+    fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaLoopError> {
         self.replica.apply(frame)?;
         self.switches.take_frame(frame);
+        self.listing.frame(frame);
+        if let (Action::ListMarket(listing), Outcome::MarketListed) =
+            (&frame.command.action, frame.header.outcome)
+        {
+            self.open(listing.market)?;
+        }
         let applied = self.replica.applied();
         // A trade takes lots off a level, so without a change there is nothing to show.
         if let Some(market) = self.replica.market(applied.market)
@@ -218,6 +247,14 @@ impl ReplicaLoop {
             self.market_data.frame(market.spec(), frame, applied, pace, now_us, &mut self.out);
         }
         Ok(())
+    }
+
+    fn open(&mut self, market: MarketId) -> Result<(), ReplicaLoopError> {
+        if let Some(known) = self.replica.market(market) {
+            self.market_data.add(known, (self.settings.now_us)());
+        }
+        let opened = self.openings.open(&self.replica, market);
+        opened.map_err(|cause| ReplicaLoopError::Opening(Box::new(cause)))
     }
 
     fn take_query(&mut self, query: Query) {
@@ -234,10 +271,13 @@ impl ReplicaLoop {
     fn take_tick(&mut self) {
         self.watch.tick(&self.replica, self.settings.now_us);
         let now_us = (self.settings.now_us)();
-        self.watch.halt(&self.replica, now_us, &mut self.commands);
-        self.switches.look(&self.replica, now_us, &mut self.commands);
+        self.watch.halt(&self.replica, now_us, &mut self.messages);
+        self.listing.tell(&self.replica, now_us, &mut self.messages);
+        self.switches.look(&self.replica, now_us, &mut self.messages);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
         self.snapshots.tick(&self.replica);
+        let snapshot = self.snapshots.written();
+        self.status.tell(&self.replica, snapshot, now_us, &mut self.messages);
         let before = self.waiting.len();
         self.waiting.retain(|_, query| now_us <= query.deadline_us);
         count_expired(before - self.waiting.len());

@@ -9,11 +9,13 @@
 
 use std::sync::Arc;
 
+use crossbeam::channel::{Receiver, TrySendError};
 use engine_core::{Input, Shard};
 use protocol::Record;
 
 use crate::counters::ShardCounters;
 use crate::idle::Idle;
+use crate::openings::Opening;
 use crate::ring::{Inlet, Outlet};
 
 /// Commands between two looks at the other inbound rings, and between two rings of the journal.
@@ -25,6 +27,8 @@ pub struct ShardLoop {
     /// One of each ingress thread that reads a stream of this shard.
     pub inbound: Vec<Inlet<Input>>,
     pub outbound: Outlet<Record>,
+    /// Markets listed while the engine runs.
+    pub openings: Receiver<Box<Opening>>,
     pub counters: Arc<ShardCounters>,
 }
 
@@ -45,14 +49,35 @@ impl ShardLoop {
                 break;
             }
             let has_news = |inlet: &Inlet<Input>| !inlet.is_empty() || inlet.is_abandoned();
-            idle.wait(|| self.inbound.iter().any(has_news) || self.outbound.is_abandoned());
+            idle.wait(|| {
+                self.inbound.iter().any(has_news)
+                    || self.outbound.is_abandoned()
+                    || !self.openings.is_empty()
+            });
         }
         self.shard
+    }
+
+    /// The market first, its commands after it: the ingress learns of the stream from here.
+    #[cold]
+    fn take_openings(&mut self) {
+        while let Ok(opening) = self.openings.try_recv() {
+            let Opening { market, source, ingress } = *opening;
+            self.shard.take_market(market);
+            match ingress.try_send(source) {
+                // One that has ended reads nothing more.
+                Ok(()) | Err(TrySendError::Disconnected(_)) => (),
+                Err(TrySendError::Full(_)) => unreachable!("Invariant: room for every market"),
+            }
+        }
     }
 
     /// Moves at most `BATCH_MAX` commands of each inbound ring through the shard; returns how many,
     /// for the idle strategy.
     fn duty_cycle(&mut self, idle: &Idle) -> usize {
+        if !self.openings.is_empty() {
+            self.take_openings();
+        }
         let (mut moved, mut records, mut waiting) = (0, 0, 0);
         for inlet in &mut self.inbound {
             let mut taken = 0;

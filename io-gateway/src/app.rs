@@ -1,9 +1,12 @@
 //! What every handler shares.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use protocol::Catalog;
+use protocol::catalog_json::Known;
+use protocol::{Catalog, MarketId};
+use service::SharedCatalog;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -22,8 +25,10 @@ use crate::queries::Queries;
 use crate::submission::Submissions;
 use crate::transfers::Transfers;
 
+/// What lives as long as the process.
 pub struct App {
-    pub catalog: Catalog,
+    /// What is listed, as it changes.
+    pub listing: SharedCatalog,
     pub http: HttpLimits,
     pub limits: Limits,
     pub link: Arc<EngineLink>,
@@ -57,14 +62,58 @@ pub struct App {
 const FOLLOWING_CONNECTIONS: u32 = 1;
 const SIGN_IN_CONNECTIONS: u32 = 4;
 
-pub type SharedApp = Arc<App>;
+/// What was listed at one moment; a [`Catalog`] for most.
+pub struct CatalogNow(Arc<Known>);
+
+impl CatalogNow {
+    /// When a market was listed that the config does not list.
+    pub fn listed_us(&self, market: MarketId) -> Option<u64> {
+        self.0.listed_us.get(&market).copied()
+    }
+}
+
+impl Deref for CatalogNow {
+    type Target = Catalog;
+
+    fn deref(&self) -> &Catalog {
+        &self.0.catalog
+    }
+}
+
+/// What a handler is given: everything, and the catalog as it was when the request came.
+pub struct SharedApp {
+    pub catalog: CatalogNow,
+    app: Arc<App>,
+}
+
+impl SharedApp {
+    pub fn new(app: Arc<App>) -> SharedApp {
+        SharedApp { catalog: CatalogNow(app.listing.get()), app }
+    }
+}
+
+/// With the latest catalog: the router clones one for each request.
+impl Clone for SharedApp {
+    fn clone(&self) -> SharedApp {
+        SharedApp::new(Arc::clone(&self.app))
+    }
+}
+
+impl Deref for SharedApp {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
 
 impl App {
     /// Connects to nothing yet.
+    #[expect(clippy::new_ret_no_self, reason = "what is made is shared from its beginning")]
     pub fn new(config: &Config) -> Result<SharedApp, GatewayError> {
+        let listing = SharedCatalog::new(config.catalog.clone());
         let engine = config.engine.clone();
-        let (redis_url, catalog) = (&config.redis_url, &config.catalog);
-        let link = EngineLink::new(redis_url, catalog, config.gateway, engine)?;
+        let link = EngineLink::new(&config.redis_url, listing.clone(), config.gateway, engine)?;
         let link = Arc::new(link);
         let queries = Queries::new(Arc::clone(&link));
         let pool = history::pool(&config.database_url, &config.database)?;
@@ -73,8 +122,7 @@ impl App {
             history::pool(&config.database_url, &limits)
         };
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Arc::new(App {
-            catalog: config.catalog.clone(),
+        Ok(SharedApp::new(Arc::new(App {
             http: config.http.clone(),
             limits: Limits::new(&config.limits),
             submissions: Submissions::new(Arc::clone(&link)),
@@ -85,14 +133,15 @@ impl App {
             browser: BrowserAccounts::new(connections(SIGN_IN_CONNECTIONS)?, config),
             verifications: Semaphore::new((workers / 2).max(1)),
             history: History::new(pool.clone()),
-            past_orders: PastOrders::new(pool.clone(), &config.catalog),
+            past_orders: PastOrders::new(pool.clone(), listing.clone()),
             past_fills: PastFills::new(pool.clone()),
             transfers: Transfers::new(pool.clone()),
             audit: Audit::new(pool),
             admin_token: config.admin_token.clone(),
             ws_url: config.ws_url.clone(),
             tasks: TaskTracker::new(),
-        }))
+            listing,
+        })))
     }
 
     /// Runs what has an effect to its end, also when the caller is dropped.

@@ -1,6 +1,5 @@
 //! A request's body, whole and bounded in size and time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -9,7 +8,7 @@ use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::app::App;
+use crate::app::SharedApp;
 use crate::error::ApiError;
 
 /// A body too long is read on this far and for this long, so that its sender sees the answer and
@@ -20,10 +19,10 @@ const SPILL_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct BoundedBody(pub Bytes);
 
-impl FromRequest<Arc<App>> for BoundedBody {
+impl FromRequest<SharedApp> for BoundedBody {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, app: &SharedApp) -> Result<Self, ApiError> {
         let limit = app.http.body_bytes_max;
         let read = timeout(app.http.body_read_max, read(request.into_body(), limit));
         read.await.map_err(|_| {

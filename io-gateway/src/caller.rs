@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::FromRequestParts;
@@ -14,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use protocol::AccountId;
 
-use crate::app::App;
+use crate::app::{App, SharedApp};
 use crate::auth::{Credentials, Effect, Instruction};
 use crate::client_address::client_address;
 use crate::clock::now_ms;
@@ -40,10 +39,10 @@ impl Deref for Caller {
     }
 }
 
-impl FromRequestParts<Arc<App>> for Caller {
+impl FromRequestParts<SharedApp> for Caller {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, app: &SharedApp) -> Result<Self, Infallible> {
         let address = address_of(&parts.extensions, &parts.headers, &app.http.trusted_proxies);
         Ok(Caller { headers: parts.headers.clone(), address })
     }

@@ -36,6 +36,7 @@ pub mod passwords;
 pub mod logins;
 pub mod sessions;
 pub mod faucet;
+pub mod market_terms;
 pub mod admission;
 pub mod submission;
 pub mod outstanding;

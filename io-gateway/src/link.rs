@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use protocol::query::{Answer, Heartbeat};
-use protocol::{Catalog, GatewayId, MarketId, Sequence, StreamCursor, keys};
+use protocol::{GatewayId, MarketId, Sequence, StreamCursor, keys};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
+use service::SharedCatalog;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -46,7 +47,8 @@ pub struct EngineLink {
     commands: RwLock<Option<MultiplexedConnection>>,
     replies_heard: AtomicBool,
     engine: Mutex<Engine>,
-    queues: HashMap<MarketId, Queue>,
+    listing: SharedCatalog,
+    queues: RwLock<HashMap<MarketId, Arc<Queue>>>,
     /// Highest sequence of an effective frame that this process has seen a reply of.
     seen: AtomicU64,
     pub(crate) epochs: Epochs,
@@ -108,15 +110,10 @@ impl EngineLink {
     /// Connects to nothing before [`EngineLink::start`].
     pub fn new(
         redis_url: &str,
-        catalog: &Catalog,
+        listing: SharedCatalog,
         gateway: GatewayId,
         limits: EngineLimits,
     ) -> Result<Self, GatewayError> {
-        let markets = catalog.markets().iter().map(|market| (market.id, market.symbol.as_str()));
-        let queues = markets.chain([(MarketId::ACCOUNTS, keys::ACCOUNTS)]).map(|(id, stream)| {
-            let (length, reached) = (AtomicU64::new(0), Mutex::default());
-            (id, Queue { key: keys::orders(stream), length, reached })
-        });
         Ok(EngineLink {
             client: Client::open(redis_url).map_err(GatewayError::RedisUrl)?,
             gateway,
@@ -124,7 +121,8 @@ impl EngineLink {
             commands: RwLock::new(None),
             replies_heard: AtomicBool::new(false),
             engine: Mutex::default(),
-            queues: queues.collect(),
+            listing,
+            queues: RwLock::default(),
             seen: AtomicU64::new(0),
             epochs: Epochs::default(),
             outstanding: Outstanding::new(gateway, limits.in_flight_max),
@@ -204,8 +202,25 @@ impl EngineLink {
         epoch.ok_or_else(|| ApiError::maintenance("The gateway has no epoch to send under yet"))
     }
 
-    pub(crate) fn queue_of(&self, market: MarketId) -> Option<&Queue> {
-        self.queues.get(&market)
+    /// `None` when the market is not listed.
+    pub(crate) fn queue_of(&self, market: MarketId) -> Option<Arc<Queue>> {
+        let known = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = known.get(&market) {
+            return Some(Arc::clone(queue));
+        }
+        drop(known);
+        let key = keys::orders(self.listing.get().catalog.stream_name(market)?);
+        let new = || Arc::new(Queue { key, length: AtomicU64::new(0), reached: Mutex::default() });
+        let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(queues.entry(market).or_insert_with(new)))
+    }
+
+    /// Of every market there is, and of the accounts.
+    fn all_queues(&self) -> Vec<Arc<Queue>> {
+        let listed = self.listing.get();
+        let markets = listed.catalog.markets().iter().map(|market| market.id);
+        let streams = [MarketId::ACCOUNTS].into_iter().chain(markets);
+        streams.filter_map(|market| self.queue_of(market)).collect()
     }
 
     /// How many wait for a decision.
@@ -280,7 +295,7 @@ impl EngineLink {
         let mut pipe = redis::pipe();
         pipe.get(keys::HEARTBEAT).publish(keys::replies(self.gateway), ECHO).ignore();
         pipe.get(keys::epoch(self.gateway));
-        let queues: Vec<&Queue> = self.queues.values().collect();
+        let queues = self.all_queues();
         for queue in &queues {
             pipe.cmd("XLEN").arg(&queue.key);
         }

@@ -1,7 +1,6 @@
 //! Entry: reads the configuration, connects the parts, serves until told to stop.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
@@ -31,7 +30,7 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args).context("configuration")?;
     let app = App::new(&config)?;
 
-    let watched = Arc::clone(&app);
+    let watched = app.clone();
     let refresh = move || {
         metrics::gauge!("gateway_orders_in_flight").set(count(watched.link.decisions_waiting()));
         metrics::gauge!("gateway_queries_in_flight").set(count(watched.link.answers_waiting()));
@@ -48,10 +47,12 @@ async fn start(args: Args) -> anyhow::Result<()> {
         engine.set(health.engine);
         epoch.set(health.epoch);
     });
-    let keys = Arc::clone(&app);
+    let (listing, redis_url) = (app.listing.clone(), config.redis_url.clone());
+    tokio::spawn(async move { listing.follow(&redis_url).await });
+    let keys = app.clone();
     tokio::spawn(async move { keys.keys.follow(|reachable| database.set(reachable)).await });
 
-    let limited = Arc::clone(&app);
+    let limited = app.clone();
     tokio::spawn(async move { limited.limits.sweep().await });
     connections::raise_descriptor_limit(config.http.connections_max);
 
@@ -60,7 +61,7 @@ async fn start(args: Args) -> anyhow::Result<()> {
     stop::on_signal(move || stopping.cancel()).context("signals")?;
     let listener = server::listen(config.listen).await?;
     let address = listener.local_addr().context("the listening address")?;
-    let router = routes::router(Arc::clone(&app), config.web_dir.as_deref());
+    let router = routes::router(app.clone(), config.web_dir.as_deref());
     tracing::info!(%address, gateway = %config.gateway, "serving REST");
     server::serve(listener, router, app, token).await;
     tracing::info!("stopped");

@@ -323,7 +323,7 @@ pub fn finished_json<'m>(
 }
 
 /// `2025-01-01T00:00:00.123`, in UTC.
-fn naive(time_us: u64) -> String {
+pub(crate) fn naive(time_us: u64) -> String {
     let time = i64::try_from(time_us).ok().and_then(DateTime::from_timestamp_micros);
     naive_time(time.unwrap_or(DateTime::UNIX_EPOCH))
 }

@@ -9,10 +9,11 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use protocol::{
-    AccountId, Catalog, ClientId, ClosedReason, FinishedOrder, Lots, MarketId, OrderId, OrderKind,
-    Price, Refusal, SelfTradePrevention, Sequence, Side, TimeInForce, Trigger, TriggerBy,
-    Triggered, Units,
+    AccountId, ClientId, ClosedReason, FinishedOrder, Lots, MarketId, OrderId, OrderKind, Price,
+    Refusal, SelfTradePrevention, Sequence, Side, TimeInForce, Trigger, TriggerBy, Triggered,
+    Units,
 };
+use service::SharedCatalog;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::error::ApiError;
@@ -21,7 +22,7 @@ use crate::error::ApiError;
 pub struct PastOrders {
     pool: PgPool,
     /// Name of each market's event stream.
-    streams: HashMap<String, MarketId>,
+    listing: SharedCatalog,
 }
 
 /// By when the orders ended.
@@ -103,10 +104,8 @@ impl SortDirection {
 }
 
 impl PastOrders {
-    pub fn new(pool: PgPool, catalog: &Catalog) -> Self {
-        let markets = catalog.markets().iter();
-        let streams = markets.map(|market| (market.symbol.clone(), market.id)).collect();
-        PastOrders { pool, streams }
+    pub fn new(pool: PgPool, listing: SharedCatalog) -> Self {
+        PastOrders { pool, listing }
     }
 
     /// One page of what is wanted, of the database and of `live`: what the engine knows of the same
@@ -162,11 +161,14 @@ impl PastOrders {
         &self,
         connection: &mut PgConnection,
     ) -> Result<HashMap<MarketId, Sequence>, sqlx::Error> {
-        let names: Vec<&str> = self.streams.keys().map(String::as_str).collect();
+        let listed = self.listing.get();
+        let markets = listed.catalog.markets();
+        let names: Vec<&str> = markets.iter().map(|market| market.symbol.as_str()).collect();
         let rows: Vec<(String, i64)> =
             sqlx::query_as(POSITIONS).bind(names).fetch_all(connection).await?;
         let position = |(name, last): (String, i64)| {
-            Some((*self.streams.get(&name)?, Sequence(u64::try_from(last).ok()?)))
+            let market = listed.catalog.market_by_symbol(&name)?.id;
+            Some((market, Sequence(u64::try_from(last).ok()?)))
         };
         Ok(rows.into_iter().filter_map(position).collect())
     }

@@ -69,7 +69,7 @@ impl EngineLink {
         let mut pipe = redis::pipe();
         for command in commands {
             let queue = self.queue_of(command.market());
-            let key = queue.map_or("", |queue| &queue.key);
+            let key = queue.as_ref().map_or("", |queue| &queue.key);
             let record = command.encode();
             pipe.cmd("XADD").arg(key).arg("*").arg(keys::COMMAND_FIELD).arg(&record[..]);
         }

@@ -21,11 +21,11 @@ pub mod conservation;
 pub mod auth_accounts;
 pub mod auth_keys;
 pub mod faucet;
+pub mod admin_markets;
 pub mod web;
 pub mod docs;
 
 use std::any::Any;
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -70,7 +70,7 @@ pub fn router(app: SharedApp, web_dir: Option<&std::path::Path>) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::invalid("Method not allowed").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
-        .with_state(Arc::clone(&app));
+        .with_state(app.clone());
     let router = match web_dir.filter(|dir| dir.is_dir()) {
         Some(dir) => router.fallback_service(web::files(dir)),
         None => router.fallback(|| async { ApiError::not_found() }),

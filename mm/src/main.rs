@@ -1,11 +1,12 @@
 //! Process `mm`: reads the configuration, makes markets, cancels its orders when told to stop.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use mimalloc::MiMalloc;
-use service::{CommonArgs, ExchangeFile, Ops};
+use service::{CommonArgs, ExchangeFile, Ops, SharedCatalog};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,9 @@ struct CommandLine {
     taker_account: Option<u32>,
 }
 
+/// The config serves when the engine has not said by then what is listed.
+const LISTING_WAIT: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     let arguments = CommandLine::parse();
     service::logs::init();
@@ -47,7 +51,12 @@ fn run(arguments: &CommandLine) -> anyhow::Result<()> {
     raw.account = arguments.account.or(raw.account);
     raw.taker_account = arguments.taker_account.or(raw.taker_account);
     raw.ops_listen = arguments.common.ops_listen.unwrap_or(raw.ops_listen);
-    let config = Config::check(&raw, &file.catalog)?;
+    let runtime = Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let listing = SharedCatalog::new(file.catalog);
+    let (followed, redis_url) = (listing.clone(), file.redis_url.clone());
+    runtime.spawn(async move { followed.follow(&redis_url).await });
+    runtime.block_on(listing.said(LISTING_WAIT));
+    let config = Config::check(&raw, &listing.get().catalog)?;
     let ops = Ops::start(config.ops_listen, || ())?;
     let conditions = Conditions {
         redis: ops.condition("redis"),
@@ -57,8 +66,7 @@ fn run(arguments: &CommandLine) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let told = stop.clone();
     service::stop::on_signal(move || told.cancel()).context("could not listen for signals")?;
-    let runtime = Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(Runner::new(config, &file.redis_url, conditions).run(stop))?;
+    runtime.block_on(Runner::new(config, listing, &file.redis_url, conditions).run(stop))?;
     tracing::info!("stopped");
     Ok(())
 }

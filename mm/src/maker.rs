@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Heartbeat, Query};
 use protocol::{
-    AccountId, Action, CancelAll, DecodeError, Frame, MarketId, OrderKind, Outcome, Place, Refusal,
-    SelfTradePrevention, Sequence, Side, Standing, Target, TimeInForce,
+    AccountId, Action, CancelAll, Catalog, DecodeError, Frame, MarketId, OrderKind, Outcome, Place,
+    Refusal, SelfTradePrevention, Sequence, Side, Standing, Target, TimeInForce,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -117,6 +117,16 @@ impl Maker {
         };
         maker.clear_all();
         maker
+    }
+
+    /// The markets go on under the terms that are in force.
+    pub fn take_terms(&mut self, catalog: &Catalog) {
+        for market in &mut self.markets {
+            let spec = &mut market.config.spec;
+            if let Some(now) = catalog.market(spec.id).filter(|now| *now != spec) {
+                spec.clone_from(now);
+            }
+        }
     }
 
     /// Channels of public market data to listen to.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::query::Answer;
 use protocol::{GatewayId, keys};
-use service::Condition;
+use service::{Condition, SharedCatalog};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,7 @@ pub struct Conditions {
 #[derive(Debug)]
 pub struct Runner {
     config: Config,
+    listing: SharedCatalog,
     redis_url: String,
     conditions: Conditions,
 }
@@ -38,6 +39,7 @@ pub struct Runner {
 /// Everything that outlives a connection.
 struct Session {
     maker: Maker,
+    listing: SharedCatalog,
     address: Address,
     gateway: GatewayId,
     replies: String,
@@ -49,8 +51,13 @@ struct Session {
 }
 
 impl Runner {
-    pub fn new(config: Config, redis_url: &str, conditions: Conditions) -> Self {
-        Runner { config, redis_url: redis_url.to_owned(), conditions }
+    pub fn new(
+        config: Config,
+        listing: SharedCatalog,
+        redis_url: &str,
+        conditions: Conditions,
+    ) -> Self {
+        Runner { config, listing, redis_url: redis_url.to_owned(), conditions }
     }
 
     /// Runs until told to stop and everything is cancelled, or `drain_ms_max` has passed.
@@ -71,6 +78,7 @@ impl Runner {
             .map_err(MakerError::RedisAddress)?;
         let session = Session {
             maker,
+            listing: self.listing,
             address,
             gateway,
             replies: keys::replies(gateway),
@@ -139,6 +147,7 @@ impl Session {
                 }
                 _ = heartbeats.tick() => {
                     self.maker.hear_heartbeat(link.heartbeat().await?);
+                    self.maker.take_terms(&self.listing.get().catalog);
                     self.conditions.engine.set(self.maker.is_engine_there());
                     self.conditions.funds.set(self.maker.is_funded());
                 }

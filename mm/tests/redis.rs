@@ -14,7 +14,7 @@ use protocol::{
 };
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use service::Ops;
+use service::{Ops, SharedCatalog};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use xtask::private_servers::Server;
@@ -155,7 +155,8 @@ async fn it_quotes_survives_the_engine_and_cancels_at_the_end() {
         funds: ops.condition("funds"),
     };
     let stop = CancellationToken::new();
-    let runner = Runner::new(config(), &redis.url, conditions.clone());
+    let runner =
+        Runner::new(config(), SharedCatalog::new(catalog()), &redis.url, conditions.clone());
     let maker = tokio::spawn(runner.run(stop.clone()));
 
     engine.until(1, |engine| 20 <= engine.placed()).await;

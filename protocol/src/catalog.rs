@@ -1,7 +1,9 @@
 //! All assets and markets of one exchange, looked up by id or by symbol.
 
 use crate::ids::{AssetId, MarketId};
-use crate::market::{AssetSpec, MarketSpec};
+use crate::market::{AssetSpec, FeeRate, MarketSpec};
+use crate::terms::{Listing, Multipliers};
+use crate::units::{Lots, Price};
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Catalog {
@@ -23,6 +25,8 @@ pub enum CatalogError {
     MarketIdRange(MarketId),
     #[error("market {market} names asset {asset}, which is not listed")]
     UnknownAsset { market: String, asset: AssetId },
+    #[error("market {0} counts in no whole units")]
+    Fractional(String),
 }
 
 impl Catalog {
@@ -57,6 +61,56 @@ impl Catalog {
             }
         }
         Ok(Catalog { assets, markets })
+    }
+
+    /// One more market, closed to orders until it has terms: every price, quantities of what the
+    /// config would give by default, no fees.
+    pub fn list(&mut self, listing: &Listing) -> Result<&MarketSpec, CatalogError> {
+        let Listing { market, base, quote, tick, step } = *listing;
+        let asset = |id: AssetId| {
+            let unknown = CatalogError::UnknownAsset { market: market.to_string(), asset: id };
+            self.asset(id).ok_or(unknown)
+        };
+        let (base, quote) = (asset(base)?, asset(quote)?);
+        let symbol = format!("{}_{}", base.symbol, quote.symbol);
+        let units = listing.units(base.decimals, quote.decimals);
+        let (Some((base_units_per_lot, quote_units_per_tick_lot)), Some(lowest), Some(highest)) =
+            (units, Price::from_ticks(1), Price::from_ticks(Price::TICKS_MAX))
+        else {
+            return Err(CatalogError::Fractional(symbol));
+        };
+        let spec = MarketSpec {
+            id: market,
+            symbol,
+            base: base.id,
+            quote: quote.id,
+            tick,
+            step,
+            base_units_per_lot,
+            quote_units_per_tick_lot,
+            price_min: lowest,
+            price_max: highest,
+            lots_min: Lots(1),
+            lots_max: MarketSpec::LOTS_MAX_DEFAULT,
+            maker_fee: FeeRate { millionths: 0 },
+            taker_fee: FeeRate { millionths: 0 },
+            band: Multipliers::default(),
+            impact: Multipliers::default(),
+        };
+        let mut markets = self.markets.clone();
+        markets.push(spec);
+        *self = Catalog::new(self.assets.clone(), markets)?;
+        match self.markets.last() {
+            Some(listed) => Ok(listed),
+            None => unreachable!("Invariant: a market was just listed"),
+        }
+    }
+
+    /// A market listed is from now on as `market` says, which bears its id.
+    pub fn update(&mut self, market: MarketSpec) {
+        if let Some(listed) = self.markets.iter_mut().find(|listed| listed.id == market.id) {
+            *listed = market;
+        }
     }
 
     pub fn assets(&self) -> &[AssetSpec] {

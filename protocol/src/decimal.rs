@@ -1,5 +1,7 @@
 //! Decimal text ↔ integers, exact or refused: nothing a client sent is ever rounded.
 
+use std::num::NonZeroU32;
+
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -78,6 +80,15 @@ pub fn increment(value: Decimal) -> Result<Increment, DecimalError> {
     let value = value.normalize();
     let mantissa = value.mantissa().to_u64().ok_or(DecimalError::OutOfRange)?;
     Ok(Increment { mantissa, scale: value.scale() })
+}
+
+/// A positive factor in millionths.
+pub fn millionths(value: Decimal) -> Result<NonZeroU32, DecimalError> {
+    let Increment { mantissa, scale } = increment(value)?;
+    let Some(finer) = 6u32.checked_sub(scale) else { return Err(DecimalError::TooFine) };
+    let millionths = mantissa.checked_mul(10u64.pow(finer));
+    let millionths = millionths.and_then(|millionths| u32::try_from(millionths).ok());
+    millionths.and_then(NonZeroU32::new).ok_or(DecimalError::OutOfRange)
 }
 
 #[cfg(test)]

@@ -13,6 +13,13 @@ pub const HEARTBEAT: &str = "engine:heartbeat";
 pub const REFILLS: &str = "refills";
 /// Hash of how far the database has each event stream: field its name, value a sequence.
 pub const COMMITTED: &str = "committed";
+/// JSON [`crate::catalog_json::Published`]: what is listed, on which terms, written anew now and
+/// then.
+pub const CATALOG: &str = "catalog";
+/// JSON [`crate::query::EngineStatus`]; says when it was so.
+pub const STATUS: &str = "engine:status";
+/// At the latest after so long what is listed is written again; followers look more often.
+pub const CATALOG_EVERY_MS: u64 = 1000;
 pub const HEARTBEAT_EVERY_MS: u64 = 500;
 pub const HEARTBEAT_EXPIRES_MS: u64 = 3000;
 

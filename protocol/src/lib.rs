@@ -27,6 +27,8 @@ pub mod decimal;
 #[cfg(feature = "json")]
 pub mod listing;
 #[cfg(feature = "json")]
+pub mod catalog_json;
+#[cfg(feature = "json")]
 pub mod query;
 #[cfg(feature = "json")]
 pub mod refill;

@@ -35,6 +35,11 @@ pub struct RawMarket {
     pub max_quantity: Option<String>,
     pub maker_fee_bps: String,
     pub taker_fee_bps: String,
+    /// Band of limit prices around the last price, and how far a market order may eat.
+    pub min_multiplier: Option<String>,
+    pub max_multiplier: Option<String>,
+    pub min_impact_multiplier: Option<String>,
+    pub max_impact_multiplier: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,10 +136,11 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
     }
     let tick = fields.read("tick_size", &raw.tick_size, decimal::increment)?;
     let step = fields.read("step_size", &raw.step_size, decimal::increment)?;
-    let Some(base_units_per_lot) = whole_units(&[step], base.decimals) else {
+    let Some(base_units_per_lot) = Increment::whole_units(&[step], base.decimals) else {
         return Err(ListingError::FractionalStep { market: symbol });
     };
-    let Some(quote_units_per_tick_lot) = whole_units(&[tick, step], quote.decimals) else {
+    let Some(quote_units_per_tick_lot) = Increment::whole_units(&[tick, step], quote.decimals)
+    else {
         return Err(ListingError::FractionalNotional { market: symbol });
     };
     let Some(highest) = Price::from_ticks(Price::TICKS_MAX) else {
@@ -153,7 +159,7 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
         price_min: lowest,
         price_max: highest,
         lots_min: Lots(1),
-        lots_max: Lots(u64::from(u32::MAX)),
+        lots_max: MarketSpec::LOTS_MAX_DEFAULT,
         maker_fee: fields.read("maker_fee_bps", &raw.maker_fee_bps, fee_rate)?,
         taker_fee: fields.read("taker_fee_bps", &raw.taker_fee_bps, fee_rate)?,
         band: Multipliers::default(),
@@ -172,28 +178,42 @@ fn market(raw: &RawMarket, assets: &[AssetSpec]) -> Result<MarketSpec, ListingEr
     if lots_max < lots_min {
         return fields.rule("max_quantity is below min_quantity");
     }
+    let [band, impact] = multipliers(&fields, raw)?;
+    (market.band, market.impact) = (band, impact);
     (market.price_min, market.price_max) = (price_min, price_max);
     (market.lots_min, market.lots_max) = (lots_min, lots_max);
     Ok(market)
 }
 
-/// The product of `increments` in units of an asset with `decimals`, when it is whole.
-fn whole_units(increments: &[Increment], decimals: u32) -> Option<u64> {
-    let mut mantissa = 10u128.checked_pow(decimals)?;
-    let mut divisor = 1u128;
-    for increment in increments {
-        mantissa = mantissa.checked_mul(u128::from(increment.mantissa))?;
-        divisor = divisor.checked_mul(10u128.checked_pow(increment.scale)?)?;
+/// The band, and the bound of market orders: each holds the price it is of.
+fn multipliers(fields: &Fields<'_>, raw: &RawMarket) -> Result<[Multipliers; 2], ListingError> {
+    const ONE: u32 = 1_000_000;
+    let read = |field, text: &Option<String>| {
+        let some = |value| decimal::millionths(value).map(Some);
+        fields.optional(field, text.as_ref(), None, some)
+    };
+    let band = Multipliers {
+        min_millionths: read("min_multiplier", &raw.min_multiplier)?,
+        max_millionths: read("max_multiplier", &raw.max_multiplier)?,
+    };
+    let impact = Multipliers {
+        min_millionths: read("min_impact_multiplier", &raw.min_impact_multiplier)?,
+        max_millionths: read("max_impact_multiplier", &raw.max_impact_multiplier)?,
+    };
+    for Multipliers { min_millionths, max_millionths } in [band, impact] {
+        if min_millionths.is_some_and(|min| ONE < min.get()) {
+            return fields.rule("a min multiplier is at most 1");
+        }
+        if max_millionths.is_some_and(|max| max.get() < ONE) {
+            return fields.rule("a max multiplier is at least 1");
+        }
     }
-    if !mantissa.is_multiple_of(divisor) {
-        return None;
-    }
-    u64::try_from(mantissa / divisor).ok()
+    Ok([band, impact])
 }
 
 /// Basis points, 0 to 10,000, with at most two decimals. A rebate would pay out units that no trade
 /// brought in, so a fee is never negative.
-fn fee_rate(bps: Decimal) -> Result<FeeRate, DecimalError> {
+pub fn fee_rate(bps: Decimal) -> Result<FeeRate, DecimalError> {
     if bps.is_zero() {
         return Ok(FeeRate { millionths: 0 });
     }
@@ -240,6 +260,10 @@ mod tests {
             max_quantity: None,
             maker_fee_bps: "8".to_owned(),
             taker_fee_bps: "2.5".to_owned(),
+            min_multiplier: None,
+            max_multiplier: Some("1.25".to_owned()),
+            min_impact_multiplier: None,
+            max_impact_multiplier: None,
         }
     }
 
@@ -251,6 +275,7 @@ mod tests {
         assert_eq!(market.base_units_per_lot, 10_000_000);
         assert_eq!(market.quote_units_per_tick_lot, 100);
         assert_eq!(market.lots_min, Lots(2));
+        assert_eq!(market.band.max_millionths.map(|it| it.get()), Some(1_250_000));
         assert_eq!((market.maker_fee.millionths, market.taker_fee.millionths), (800, 250));
     }
 
@@ -258,6 +283,7 @@ mod tests {
     fn the_market_of_tests_is_one_that_can_be_listed() {
         let market = RawMarket {
             min_quantity: None,
+            max_multiplier: None,
             taker_fee_bps: "10".to_owned(),
             ..raw("SOL", "USDC", "0.01", "0.01")
         };
@@ -280,5 +306,9 @@ mod tests {
         let mut market = raw("SOL", "USDC", "0.01", "0.01");
         market.maker_fee_bps = "-1".to_owned();
         assert!(catalog(&assets(), &[market]).is_err());
+        let mut market = raw("SOL", "USDC", "0.01", "0.01");
+        market.max_impact_multiplier = Some("0.99".to_owned());
+        let error = catalog(&assets(), &[market]).unwrap_err();
+        assert!(error.to_string().contains("at least 1"), "{error}");
     }
 }

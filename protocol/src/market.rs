@@ -6,13 +6,34 @@ use crate::units::{Lots, Price, Side, Units};
 
 /// A decimal step as `mantissa / 10^scale`, canonical: 0.01 is (1, 2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Increment {
     pub mantissa: u64,
     pub scale: u32,
 }
 
+impl Increment {
+    /// The product of `increments` in units of an asset with `decimals`, when it is whole.
+    pub fn whole_units(increments: &[Increment], decimals: u32) -> Option<u64> {
+        let mut units = 10u128.checked_pow(decimals)?;
+        let mut divisor = 1u128;
+        for increment in increments {
+            units = units.checked_mul(u128::from(increment.mantissa))?;
+            divisor = divisor.checked_mul(10u128.checked_pow(increment.scale)?)?;
+        }
+        let is_whole = units.is_multiple_of(divisor);
+        is_whole.then(|| u64::try_from(units / divisor).ok()).flatten()
+    }
+
+    /// Neither zero nor written with more digits than it takes.
+    pub const fn is_canonical(self) -> bool {
+        self.mantissa != 0 && (self.scale == 0 || !self.mantissa.is_multiple_of(10))
+    }
+}
+
 /// A fee in millionths of what the payer receives; 0.08 % is 800.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FeeRate {
     pub millionths: u32,
 }
@@ -29,6 +50,7 @@ impl FeeRate {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AssetSpec {
     pub id: AssetId,
     /// `USDC`
@@ -45,6 +67,7 @@ impl AssetSpec {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MarketSpec {
     pub id: MarketId,
     /// `SOL_USDC`
@@ -71,6 +94,29 @@ pub struct MarketSpec {
 }
 
 impl MarketSpec {
+    /// The most lots of an order where the operator names no bound.
+    pub const LOTS_MAX_DEFAULT: Lots = Lots(u32::MAX as u64);
+
+    /// As it would be if the operator named no bounds and no fees.
+    pub fn without_terms(&self) -> MarketSpec {
+        let (Some(price_min), Some(price_max)) =
+            (Price::from_ticks(1), Price::from_ticks(Price::TICKS_MAX))
+        else {
+            unreachable!("Invariant: the bounds of prices are prices")
+        };
+        MarketSpec {
+            price_min,
+            price_max,
+            lots_min: Lots(1),
+            lots_max: MarketSpec::LOTS_MAX_DEFAULT,
+            maker_fee: FeeRate { millionths: 0 },
+            taker_fee: FeeRate { millionths: 0 },
+            band: Multipliers::default(),
+            impact: Multipliers::default(),
+            ..self.clone()
+        }
+    }
+
     pub const fn price_terms(&self) -> PriceTerms {
         let MarketSpec { price_min, price_max, band, impact, .. } = *self;
         PriceTerms { price_min, price_max, band, impact }

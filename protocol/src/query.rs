@@ -137,6 +137,50 @@ pub struct Ticker {
     pub trades: u64,
 }
 
+/// How the engine's parts stand, under [`crate::keys::STATUS`]; written once a second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineStatus {
+    /// The last frame that queries know.
+    pub sequence: Sequence,
+    pub time_us: u64,
+    pub shards: Vec<ShardStatus>,
+    pub journal: JournalStatus,
+    pub snapshot: SnapshotStatus,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardStatus {
+    /// `None`: wherever the system puts it.
+    pub core: Option<usize>,
+    pub markets: Vec<String>,
+    /// In this life of the engine, as all that follows.
+    pub commands: u64,
+    pub stalls: u64,
+    /// Commands that wait in front of it, and records behind it.
+    pub inbound_depth: u64,
+    pub outbound_depth: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalStatus {
+    /// The last frame that is durable.
+    pub sequence: u64,
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotStatus {
+    /// The last frame of the newest one on disk; 0: there is none.
+    pub sequence: Sequence,
+    /// `None`: it was written by an earlier life of the engine.
+    pub age_ms: Option<u64>,
+}
+
 /// Sign of life under [`crate::keys::HEARTBEAT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {

@@ -8,6 +8,7 @@ use crate::units::{Lots, Price};
 
 /// Factors of a price, in millionths; `None`: no bound on that side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Multipliers {
     pub min_millionths: Option<NonZeroU32>,
     pub max_millionths: Option<NonZeroU32>,
@@ -45,6 +46,7 @@ impl Multipliers {
 
 /// Which prices a market takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PriceTerms {
     pub price_min: Price,
     pub price_max: Price,
@@ -56,6 +58,7 @@ pub struct PriceTerms {
 
 /// Which quantities a market takes, and its fees.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LotTerms {
     pub lots_min: Lots,
     pub lots_max: Lots,
@@ -65,12 +68,26 @@ pub struct LotTerms {
 
 /// What never changes of a market. It begins closed, without bounds and without fees.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Listing {
     pub market: MarketId,
     pub base: AssetId,
     pub quote: AssetId,
     pub tick: Increment,
     pub step: Increment,
+}
+
+impl Listing {
+    /// Base units of a lot, and quote units of a lot at a price of one tick; `None` when amounts in
+    /// this tick and step are no whole units.
+    pub fn units(&self, base_decimals: u32, quote_decimals: u32) -> Option<(u64, u64)> {
+        if !self.tick.is_canonical() || !self.step.is_canonical() {
+            return None;
+        }
+        let base = Increment::whole_units(&[self.step], base_decimals)?;
+        let quote = Increment::whole_units(&[self.tick, self.step], quote_decimals)?;
+        Some((base, quote))
+    }
 }
 
 #[cfg(test)]

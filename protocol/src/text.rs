@@ -4,6 +4,7 @@
 use crate::market::{AssetSpec, Increment, MarketSpec};
 use crate::units::{Lots, Price};
 use std::fmt::Write;
+use std::num::NonZeroU32;
 
 /// Appends `value / 10^scale` with exactly `scale` decimals.
 pub fn push_padded(out: &mut String, value: u128, scale: u32) {
@@ -43,6 +44,13 @@ pub fn push_lots(out: &mut String, lots: Lots, market: &MarketSpec) {
 pub fn push_volume(out: &mut String, lots: u128, market: &MarketSpec) {
     let scaled = lots.saturating_mul(u128::from(market.step.mantissa));
     push_padded(out, scaled, market.step.scale);
+}
+
+/// `1.25` of 1,250,000.
+pub fn millionths(factor: NonZeroU32) -> String {
+    let mut out = String::new();
+    push_trimmed(&mut out, u128::from(factor.get()), 6);
+    out
 }
 
 pub fn price(price: Price, market: &MarketSpec) -> String {

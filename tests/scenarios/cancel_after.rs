@@ -31,7 +31,7 @@ fn all_go(world: &mut World) {
     trader.has("USDC", "1000", "0");
     // It fires once: what is placed now stays.
     let later = trader.place(&limit("ETH_USDC", "Bid", "10", "1")).ok();
-    assert_eq!(trader.cancel_after(3_600_000).ok()["triggerAt"].is_u64(), true);
+    assert!(trader.cancel_after(3_600_000).ok()["triggerAt"].is_u64());
     assert_eq!(trader.cancel_after(0).ok()["triggerAt"], Value::Null);
     for (who, order) in [(&trader, &later), (&other, &foreign)] {
         let which = json!({"symbol": "ETH_USDC", "orderId": id_of(order)});

@@ -28,6 +28,7 @@ mod crowding;
 mod torture;
 mod faults;
 mod machine;
+mod listing;
 mod recovery;
 mod persistence;
 mod overload;
@@ -106,7 +107,8 @@ fn trials() -> Vec<Trial> {
         where_possible(apart.name, (apart.possible)(), move || lane.run_apart(apart))
     };
     gentle.extend(openapi::SCENARIOS.iter().map(|one| apart(&QUIET, one)));
-    harsh.extend(machine::SCENARIOS.iter().map(|one| apart(&ROUGH, one)));
+    let harshest = machine::SCENARIOS.iter().chain(listing::SCENARIOS);
+    harsh.extend(harshest.map(|one| apart(&ROUGH, one)));
     let mut trials = Vec::with_capacity(gentle.len() + harsh.len());
     let (mut gentle, mut harsh) = (gentle.into_iter(), harsh.into_iter());
     loop {

@@ -48,6 +48,21 @@ impl Listing {
         Listing { assets, markets }
     }
 
+    /// One more market, under the lowest id that is free, as the gateway takes it.
+    pub fn add(&mut self, symbol: &str, tick: &str, step: &str) {
+        let (base, quote) = symbol.split_once('_').expect("a market's symbol");
+        let is_free = |id: &i64| self.markets.iter().all(|market| market.id != *id);
+        let market = Market {
+            id: (1..).find(is_free).expect("a free id"),
+            symbol: symbol.to_owned(),
+            base: self.asset(base).clone(),
+            quote: self.asset(quote).clone(),
+            tick: decimal(tick),
+            step: decimal(step),
+        };
+        self.markets.push(market);
+    }
+
     pub fn asset(&self, symbol: &str) -> &Asset {
         self.assets.iter().find(|asset| asset.symbol == symbol).expect("a listed asset")
     }

@@ -130,6 +130,11 @@ impl World {
         &self.listing
     }
 
+    /// Takes note of a market that was listed over the API.
+    pub fn has_listed(&mut self, symbol: &str, tick: &str, step: &str) {
+        self.listing.add(symbol, tick, step);
+    }
+
     pub fn has_market_maker(&self) -> bool {
         self.options.market_maker == MarketMaker::Runs
     }

@@ -9,6 +9,7 @@ use super::{nothing_found, root};
 
 const PERMITTED: &[&str] = &[
     "MIT",
+    "MIT-0",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",

@@ -1,13 +1,12 @@
 //! One socket: what its client asks, what its outbox holds, its pings and its end.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::{SinkExt, StreamExt};
-use protocol::Catalog;
+use service::SharedCatalog;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +24,7 @@ const BATCH_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Shared {
     pub config: ConnectionConfig,
-    pub catalog: Arc<Catalog>,
+    pub listing: SharedCatalog,
     pub hub: mpsc::Sender<HubCommand>,
     pub stop: CancellationToken,
     /// How long the Close of a shutdown may take.
@@ -130,7 +129,7 @@ impl Connection {
         if !self.allowance.take(Instant::now()) {
             return Err(End::Close(CloseReason::TooManyRequests));
         }
-        let command = match requests::parse(text, &self.shared.catalog) {
+        let command = match requests::parse(text, &self.shared.listing.get().catalog) {
             Err(error) => return self.tell(error).await,
             Ok(Request::Subscribe(mut streams)) => {
                 streams.retain(|stream| self.streams.insert(*stream));

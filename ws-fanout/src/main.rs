@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use mimalloc::MiMalloc;
-use service::{CommonArgs, ExchangeFile, Ops};
+use service::{CommonArgs, ExchangeFile, Ops, SharedCatalog};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
@@ -52,8 +52,12 @@ fn run(arguments: CommandLine) -> anyhow::Result<()> {
     service::stop::on_signal(move || told.cancel()).context("could not listen for signals")?;
     let runtime = Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(async {
-        let fanout = Fanout::start(config, file.catalog, &file.redis_url, redis_ready).await?;
-        fanout.run_until(stop).await
+        let listing = SharedCatalog::new(file.catalog);
+        let fanout = Fanout::start(config, listing.clone(), &file.redis_url, redis_ready).await?;
+        tokio::select! {
+            ended = fanout.run_until(stop) => ended,
+            () = listing.follow(&file.redis_url) => Ok(()),
+        }
     })?;
     tracing::info!("stopped");
     Ok(())

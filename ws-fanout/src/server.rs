@@ -13,8 +13,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
-use protocol::Catalog;
-use service::Condition;
+use service::{Condition, SharedCatalog};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -50,7 +49,7 @@ pub struct Fanout {
 impl Fanout {
     pub async fn start(
         config: Config,
-        catalog: Catalog,
+        listing: SharedCatalog,
         redis_url: &str,
         redis_ready: Condition,
     ) -> Result<Fanout, FanoutError> {
@@ -62,12 +61,12 @@ impl Fanout {
         let (events, event_queue) = mpsc::channel(HUB_QUEUE);
         let feed = Feed::new(redis_url, wanted_changes, events, redis_ready)
             .map_err(FanoutError::RedisAddress)?;
-        let hub = Hub::new(catalog.clone(), wanted);
+        let hub = Hub::new(listing.clone(), wanted);
         let (stop, sockets) = (CancellationToken::new(), TaskTracker::new());
         let door = Door {
             shared: Shared {
                 config: config.connection,
-                catalog: Arc::new(catalog),
+                listing,
                 hub: commands,
                 stop: stop.clone(),
                 drain_max: config.drain_max,

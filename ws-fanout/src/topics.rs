@@ -8,10 +8,13 @@
 //! whoever hears any gapless stream, because pub/sub does not say what was missed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::Utf8Bytes;
-use protocol::{Catalog, MarketId};
+use protocol::MarketId;
+use protocol::catalog_json::Known;
+use service::SharedCatalog;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -96,8 +99,10 @@ fn separator_of(frame: &str, name: &str) -> Option<usize> {
 
 #[derive(Debug)]
 pub struct Hub {
-    catalog: Catalog,
-    /// Fixed: the topic each channel carries.
+    listing: SharedCatalog,
+    /// As of the last look.
+    known: Arc<Known>,
+    /// The topic each channel carries.
     channels: HashMap<String, Topic>,
     /// **Invariant:** no audience is empty between two turns of the loop but by closed outboxes.
     topics: HashMap<Topic, Audience>,
@@ -107,15 +112,30 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub fn new(catalog: Catalog, wanted: watch::Sender<BTreeSet<String>>) -> Self {
-        let mut channels = HashMap::new();
-        for market in catalog.markets() {
+    pub fn new(listing: SharedCatalog, wanted: watch::Sender<BTreeSet<String>>) -> Self {
+        let known = listing.get();
+        let (channels, topics, continuity) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut hub = Hub { listing, known, channels, topics, continuity, wanted };
+        hub.list_channels();
+        hub
+    }
+
+    /// Looks at what is listed. A socket that asked for a stream has seen its market listed, so the
+    /// hub that then looks sees it too.
+    fn look_at_listing(&mut self) {
+        let now = self.listing.get();
+        if !Arc::ptr_eq(&now, &self.known) {
+            self.known = now;
+            self.list_channels();
+        }
+    }
+
+    fn list_channels(&mut self) {
+        for market in self.known.catalog.markets() {
             for topic in Topic::sources(market.id) {
-                channels.insert(topic.at_name(&market.symbol), topic);
+                self.channels.insert(topic.at_name(&market.symbol), topic);
             }
         }
-        let (topics, continuity) = (HashMap::new(), HashMap::new());
-        Hub { catalog, channels, topics, continuity, wanted }
     }
 
     /// Ends when both channels are closed by their senders.
@@ -248,7 +268,7 @@ impl Hub {
         let now_us = now_us();
         for (topic, audience) in &mut self.topics {
             let Kind::DepthWindow(window) = topic.kind else { continue };
-            let Some(market) = self.catalog.market(topic.market) else { continue };
+            let Some(market) = self.known.catalog.market(topic.market) else { continue };
             if !elapsed_ms.is_multiple_of(window.milliseconds()) {
                 continue;
             }
@@ -285,6 +305,7 @@ impl Hub {
     }
 
     fn want(&mut self, topic: Topic) {
+        self.look_at_listing();
         let source = topic.source();
         if source.is_gapless() {
             self.continuity.entry(source).or_default();
@@ -308,7 +329,7 @@ impl Hub {
     }
 
     fn channel(&self, source: Topic) -> Option<String> {
-        let market = self.catalog.market(source.market)?;
+        let market = self.known.catalog.market(source.market)?;
         Some(source.at_name(&market.symbol))
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use protocol::fixture::catalog;
 use redis::aio::MultiplexedConnection;
-use service::{Condition, Ops};
+use service::{Condition, Ops, SharedCatalog};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -54,7 +54,10 @@ impl World {
         let redis = Server::redis("fanout").unwrap();
         let publisher = connect(&redis).await;
         let (ready, stop) = (condition(), CancellationToken::new());
-        let fanout = Fanout::start(config, catalog(), &redis.url, ready.clone()).await.unwrap();
+        let fanout =
+            Fanout::start(config, SharedCatalog::new(catalog()), &redis.url, ready.clone())
+                .await
+                .unwrap();
         let url = format!("ws://{}/", fanout.address);
         let fanout = tokio::spawn(fanout.run_until(stop.clone()));
         let world = World { redis, publisher, url, ready, stop, fanout };

@@ -109,6 +109,7 @@ fn limits(extent: &Extent, traders: u32) -> Result<ShardLimits, BenchError> {
         open_orders_per_account_max: resting,
         trades_per_command_max: resting,
         accounts_max: (traders + 1) * 2,
+        markets_max: 64,
     })
 }
 
@@ -119,7 +120,7 @@ fn shard(catalog: &Catalog, limits: ShardLimits) -> Result<Shard, BenchError> {
         let added = shard.add_market(market.clone(), MarketState::default());
         added.map_err(BenchError::Shard)?;
     }
-    shard.own_accounts(catalog.assets(), AccountsState::default());
+    shard.own_accounts(catalog, AccountsState::default());
     Ok(shard)
 }
 

@@ -16,6 +16,7 @@ use engine::journal::merge::Merge;
 use engine::journal::reader::Mark;
 use engine::journal::writer::{Durability, Writer};
 use engine::journal::{DurablePosition, JournalLoop};
+use engine::openings::{self, Openings};
 use engine::recovery::{self, Recovered};
 use engine::replica_loop::feed::Feed;
 use engine::replica_loop::snapshots::{Distances, Snapshots};
@@ -130,7 +131,13 @@ impl Live {
         let (messages, published) = channel::bounded(MESSAGES_MAX);
         let (_queries, asked) = channel::bounded(1);
         let counters = Arc::<ShardCounters>::default();
-        let shard = ShardLoop { shard, inbound: vec![inbound], outbound, counters };
+        let shard = ShardLoop {
+            shard,
+            inbound: vec![inbound],
+            outbound,
+            openings: openings::none(),
+            counters,
+        };
         let journal = JournalLoop {
             merge: Merge::new(vec![frames], Sequence(last.0 + 1)),
             writer,
@@ -142,10 +149,21 @@ impl Live {
         let follower = Follower::new(Arc::new(RealDisk), archive.folders.journal);
         let feed = Feed::new(blocks, follower, position);
         let SnapshotsEnd { replica: snapshots, ask, made } = snapshots;
-        let channels = ReplicaChannels { feed, queries: asked, messages, snapshots };
+        let channels = ReplicaChannels {
+            feed,
+            queries: asked,
+            messages,
+            snapshots,
+            openings: Openings::nowhere(),
+        };
         let conservation = Condition::default();
-        let settings =
-            ReplicaSettings { now_us: clock::now_us, waiting_max: 1, time_us: 0, conservation };
+        let settings = ReplicaSettings {
+            now_us: clock::now_us,
+            waiting_max: 1,
+            time_us: 0,
+            conservation,
+            parts: None,
+        };
         thread::scope(|scope| {
             let park = |bell| Idle::on_this_thread(Waiting::Park, bell);
             scope.spawn(move || published.into_iter().for_each(drop));

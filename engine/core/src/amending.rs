@@ -1,7 +1,7 @@
 //! Hot path. What becomes of an order that is to be changed. It goes on under its id; it keeps its
-//! place in the queue where its price stays and what is left of it does not grow, and otherwise goes
-//! to market once more as it is to be. What it needs beyond what it holds is taken before it is
-//! numbered, so that it either is the order that was asked for or stays the one it was.
+//! place in the queue where its price stays and what is left of it does not grow, and otherwise
+//! goes to market once more as it is to be. What it needs beyond what it holds is taken before it
+//! is numbered, so that it either is the order that was asked for or stays the one it was.
 
 use protocol::{
     Amend, ClosedReason, Event, Lots, OrderKind, Outcome, Place, Price, Refusal,

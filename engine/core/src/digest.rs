@@ -6,9 +6,11 @@
 //! frame by frame. Amounts count linearly, so that a change of an amount needs no look at what it
 //! was.
 
+use std::num::NonZeroU32;
+
 use protocol::{
-    AccountId, AssetId, BookState, Lots, OpenOrder, OrderId, OrderKind, StateDigest, Units,
-    WaitingOrder,
+    AccountId, AssetId, BookState, Listing, LotTerms, Lots, Multipliers, OpenOrder, OrderId,
+    OrderKind, PriceTerms, StateDigest, Units, WaitingOrder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,9 @@ const GENERATION: u64 = 5 << 56;
 const TRANSFER: u64 = 6 << 56;
 const WAITING: u64 = 7 << 56;
 const CANCEL_AFTER: u64 = 8 << 56;
+const PRICE_TERMS: u64 = 16 << 56;
+const LOT_TERMS: u64 = 17 << 56;
+const LISTING: u64 = 18 << 56;
 
 /// Odd numbers without a pattern: weights of what there is one of.
 const LAST_TRADE: u64 = 0xA24B_AED4_963E_E407;
@@ -157,6 +162,25 @@ impl StateSum {
         self.add((is as u64).wrapping_mul(BOOK_STATE));
     }
 
+    /// Terms set by the operator; those of the config are no part of the state.
+    pub fn price_terms(&mut self, was: Option<PriceTerms>, is: PriceTerms) {
+        self.take(was.map_or(0, price_terms_of));
+        self.add(price_terms_of(is));
+    }
+
+    pub fn lot_terms(&mut self, was: Option<LotTerms>, is: LotTerms) {
+        self.take(was.map_or(0, lot_terms_of));
+        self.add(lot_terms_of(is));
+    }
+
+    pub fn listing(&mut self, listing: &Listing) {
+        let Listing { market, base, quote, tick, step } = *listing;
+        let ids = [market.0, base.0, quote.0].map(u64::from);
+        let ids = ids.into_iter().fold(0, |word, id| word << 16 | id);
+        let scales = u64::from(tick.scale) << 32 | u64::from(step.scale);
+        self.add(words_of(LISTING, [ids, tick.mantissa, step.mantissa, scales]));
+    }
+
     pub fn accounts(&mut self, count: u64) {
         self.add(count.wrapping_mul(ACCOUNTS));
     }
@@ -251,6 +275,26 @@ fn cancel_after_of(account: AccountId, deadline_us: u64, expired_us: u64) -> u64
     }
     let who = mix(CANCEL_AFTER | u64::from(account.get()));
     mix(mix(who ^ deadline_us).rotate_left(23) ^ expired_us)
+}
+
+fn price_terms_of(terms: PriceTerms) -> u64 {
+    let PriceTerms { price_min, price_max, band, impact } = terms;
+    let factors = |Multipliers { min_millionths, max_millionths }| {
+        let bits = |factor: Option<NonZeroU32>| u64::from(factor.map_or(0, NonZeroU32::get));
+        bits(min_millionths) << 32 | bits(max_millionths)
+    };
+    words_of(PRICE_TERMS, [price_min.ticks(), price_max.ticks(), factors(band), factors(impact)])
+}
+
+fn lot_terms_of(terms: LotTerms) -> u64 {
+    let LotTerms { lots_min, lots_max, maker_fee, taker_fee } = terms;
+    let fees = [maker_fee, taker_fee].map(|fee| u64::from(fee.millionths));
+    words_of(LOT_TERMS, [lots_min.0, lots_max.0, fees[0], fees[1]])
+}
+
+/// The hash of facts that stand in this order.
+fn words_of(kind: u64, words: [u64; 4]) -> u64 {
+    words.into_iter().fold(mix(kind), |hash, word| mix(hash.rotate_left(23) ^ mix(word)))
 }
 
 #[inline]

@@ -8,14 +8,15 @@ mod waiting;
 use std::borrow::{Borrow, BorrowMut};
 
 use protocol::{
-    AccountId, BookState, CancelAll, CancelKinds, Closed, ClosedReason, Lots, MarketSpec,
-    OpenOrder, OrderId, OrderKind, Place, Price, Sequence, Side, Standing, StreamCursor, Target,
-    TriggerBy, Units,
+    AccountId, BookState, CancelAll, CancelKinds, Closed, ClosedReason, LotTerms, Lots, MarketSpec,
+    OpenOrder, OrderId, OrderKind, Place, Price, PriceTerms, Refusal, Sequence, Side, Standing,
+    StreamCursor, Target, TriggerBy, Units,
 };
 
 use crate::book::{Book, Front};
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
+use crate::rules;
 use crate::state::MarketState;
 use crate::touched::Touched;
 use account_orders::AccountOrders;
@@ -46,6 +47,9 @@ pub(crate) struct Market {
     pub book_state: BookState,
     pub recognition: Recognition,
     pub sum: StateSum,
+    /// Set while the market traded; part of `spec` since.
+    price_terms: Option<PriceTerms>,
+    lot_terms: Option<LotTerms>,
     /// By slot; meaningful where an order rests or waits.
     details: Vec<Option<Details>>,
     /// By slot; meaningful where an order waits.
@@ -90,6 +94,8 @@ impl Market {
             book_state: BookState::default(),
             recognition: Recognition::default(),
             sum: StateSum::default(),
+            price_terms: None,
+            lot_terms: None,
             details: Vec::with_capacity(orders_max as usize),
             watched: Vec::with_capacity(orders_max as usize),
             account_orders: AccountOrders::new(orders_max, accounts_max),
@@ -133,6 +139,27 @@ impl Market {
         self.book_state = state.book_state;
         self.recognition = Recognition::restore(&state.senders);
         self.sum = state.sum;
+        (self.price_terms, self.lot_terms) = (state.price_terms, state.lot_terms);
+        state.price_terms.into_iter().for_each(|terms| self.spec.set_price_terms(terms));
+        state.lot_terms.into_iter().for_each(|terms| self.spec.set_lot_terms(terms));
+        Ok(())
+    }
+
+    /// Orders at rest stay as they are.
+    pub fn set_price_terms(&mut self, terms: PriceTerms) -> Result<(), Refusal> {
+        rules::check_price_terms(&terms)?;
+        self.sum.price_terms(self.price_terms, terms);
+        self.price_terms = Some(terms);
+        self.spec.set_price_terms(terms);
+        Ok(())
+    }
+
+    /// Fees are taken by the terms at the moment of the trade.
+    pub fn set_lot_terms(&mut self, terms: LotTerms) -> Result<(), Refusal> {
+        rules::check_lot_terms(&self.spec, &terms)?;
+        self.sum.lot_terms(self.lot_terms, terms);
+        self.lot_terms = Some(terms);
+        self.spec.set_lot_terms(terms);
         Ok(())
     }
 

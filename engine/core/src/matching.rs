@@ -11,7 +11,7 @@ use crate::book::{Book, Front, key_of};
 pub struct Taker {
     pub side: Side,
     pub account: AccountId,
-    /// `None` for a market order.
+    /// The worst price it takes; `None`: any.
     pub limit: Option<Price>,
     pub wants: Wants,
     /// `None` lets an account trade with itself.

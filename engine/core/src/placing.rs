@@ -1,12 +1,13 @@
 //! Hot path. What becomes of a new order: checks, hold, number, match, rest or expire.
 
 use protocol::{
-    BookState, ClosedReason, Event, Lots, MarketSpec, OrderId, OrderKind, Outcome, Place, Price,
-    Refusal, Side, TimeInForce, Trade, TradeId, Units,
+    ClosedReason, Event, Lots, MarketSpec, OrderId, OrderKind, Outcome, Place, Price, Refusal,
+    Side, TimeInForce, Trade, TradeId, Units,
 };
 
 use crate::market::Market;
 use crate::matching::{Step, Stopped, Taker, Wants, cross, preview};
+use crate::rules;
 use crate::shard::{Decision, Desk, close};
 
 /// What an order takes from the account before it is numbered, and how it then goes to market.
@@ -96,9 +97,7 @@ pub(crate) fn check(
     time_us: u64,
 ) -> Result<(), Refusal> {
     let spec = &market.spec;
-    if market.book_state == BookState::CancelOnly {
-        return Err(Refusal::CancelOnly);
-    }
+    rules::admits(market.book_state, &place.kind)?;
     if desk.limits.accounts_max < place.account.get() {
         return Err(Refusal::UnknownAccount);
     }
@@ -110,6 +109,9 @@ pub(crate) fn check(
         OrderKind::Limit { price, lots, post_only } => {
             if price < spec.price_min || spec.price_max < price {
                 return Err(Refusal::PriceOutOfRange);
+            }
+            if !rules::is_within_band(spec.band, market.last_price, price) {
+                return Err(Refusal::OutsidePriceBand);
             }
             if !lots_in_range(lots) {
                 return Err(Refusal::LotsOutOfRange);
@@ -161,7 +163,7 @@ fn plan(desk: &Desk<'_>, market: &Market, place: &Place) -> Result<Plan, Refusal
     let mut taker = Taker {
         side: place.side,
         account: place.account,
-        limit: None,
+        limit: impact_limit(market, place),
         wants: Wants::Lots(Lots::ZERO),
         self_trade: Some(place.self_trade_prevention),
     };
@@ -190,6 +192,13 @@ fn plan(desk: &Desk<'_>, market: &Market, place: &Place) -> Result<Plan, Refusal
         }
     };
     hold.map(|hold| Plan { hold, taker }).ok_or(Refusal::AmountOutOfRange)
+}
+
+/// How far a market order may eat from here. A limit order has a limit of its own.
+#[inline]
+fn impact_limit(market: &Market, place: &Place) -> Option<Price> {
+    let best = market.book.best(place.side.opposite());
+    rules::impact_limit(market.spec.impact, place.side, best)
 }
 
 fn by_quote(quote: Units, spec: &MarketSpec) -> Wants {
@@ -239,6 +248,9 @@ fn execute(
         (Stopped::SelfTrade, _) => ClosedReason::SelfTradePrevention,
         (Stopped::StepsMax, _) => ClosedReason::TradesLimit,
         (_, OrderKind::Limit { .. }) => ClosedReason::ImmediateOrCancel,
+        (Stopped::NothingCrosses, _) if market.book.best(place.side.opposite()).is_some() => {
+            ClosedReason::PriceImpact
+        }
         _ => ClosedReason::InsufficientLiquidity,
     };
     (Outcome::Expired { order, lots_left, reason }, Units::ZERO, proceeds)

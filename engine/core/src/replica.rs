@@ -12,6 +12,9 @@
 pub mod error;
 pub mod applied;
 pub mod market;
+mod limits;
+mod terms;
+mod listed;
 pub mod orders;
 pub mod levels;
 pub mod statistics;
@@ -37,6 +40,7 @@ pub use applied::{Applied, Best, BothBest, LevelChange};
 pub use balances::Balance;
 pub use candles::Candle;
 pub use error::{Inconsistency, ReplicaError};
+pub use listed::Listed;
 pub use market::MarketReplica;
 pub use snapshot::SnapshotError;
 pub use statistics::{DAY_MINUTES, WEEK_MINUTES, WindowFigures};
@@ -53,6 +57,7 @@ pub struct Replica {
     /// By the number of their ids.
     markets: Vec<Option<MarketReplica>>,
     accounts: Accounts,
+    listed: Vec<Listed>,
     accounts_stream: StreamPosition,
     balances: Balances,
     applied: Applied,
@@ -104,6 +109,7 @@ impl Replica {
             last: None,
             markets,
             accounts: Accounts::default(),
+            listed: Vec::new(),
             accounts_stream: StreamPosition::default(),
             applied: Applied::default(),
         }
@@ -185,8 +191,13 @@ impl Replica {
             Action::Fire(waiting) => known.fire(frame, waiting, &mut self.applied)?,
             Action::Amend(amend) => known.amend(frame, amend, &mut self.applied)?,
             Action::SetBookState { state, .. } => known.set_book_state(frame, *state)?,
-            Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
-                return Err(Inconsistency::Outcome);
+            Action::SetPriceTerms { terms, .. } => {
+                known.set_price_terms(frame, *terms)?;
+                self.catalog.update(known.spec().clone());
+            }
+            Action::SetLotTerms { terms, .. } => {
+                known.set_lot_terms(frame, *terms)?;
+                self.catalog.update(known.spec().clone());
             }
             Action::CreateAccount
             | Action::Deposit(_)
@@ -226,6 +237,7 @@ impl Replica {
             (Action::ExpireCancelAfter { account, deadline_us }, Outcome::CancelAfterExpired) => {
                 self.accounts.expire(*account, *deadline_us, frame.command.time_us)
             }
+            (Action::ListMarket(listing), Outcome::MarketListed) => self.list(frame, listing),
             _ => Err(Inconsistency::Outcome),
         }
     }
@@ -281,6 +293,7 @@ impl Replica {
         &self.applied
     }
 
+    /// Every market under the terms that apply.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }

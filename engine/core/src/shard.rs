@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use protocol::frame::{FrameHeader, FrameWriter};
 use protocol::{
-    AccountId, Action, AssetSpec, CancelAll, ClosedReason, Command, Event, MarketId, MarketSpec,
+    AccountId, Action, CancelAll, Catalog, ClosedReason, Command, Event, MarketId, MarketSpec,
     OrderId, Origin, Outcome, Record, Refusal, Sequence, StateDigest, StreamCursor, Target, Units,
     Withdrawn,
 };
@@ -19,6 +19,7 @@ use crate::market::Market;
 pub use crate::market::RestoreError;
 use crate::placing;
 use crate::recognition::{Recognition, Verdict};
+use crate::rules;
 use crate::sequencer::Sequencer;
 use crate::state::{AccountsState, MarketState};
 use crate::transfers::Transfers;
@@ -41,6 +42,27 @@ pub struct ShardLimits {
     /// Trades that one command may cause; what is then left of it is dropped.
     pub trades_per_command_max: u32,
     pub accounts_max: u32,
+    /// Markets of the exchange, beyond which none is listed.
+    pub markets_max: u32,
+}
+
+/// A market that no shard owns yet, with all the memory it will ever need: made by another thread
+/// than the shard's, which never allocates.
+#[derive(Debug)]
+pub struct NewMarket(Market);
+
+impl NewMarket {
+    /// As the replica knows it.
+    pub fn new(
+        spec: MarketSpec,
+        state: &MarketState,
+        limits: &ShardLimits,
+    ) -> Result<NewMarket, RestoreError> {
+        let ShardLimits { orders_max, accounts_max, .. } = *limits;
+        let mut market = Market::new(spec, orders_max, accounts_max);
+        market.restore(state, orders_max, accounts_max)?;
+        Ok(NewMarket(market))
+    }
 }
 
 #[derive(Debug)]
@@ -111,7 +133,7 @@ impl Shard {
             ledger,
             sequencer,
             limits,
-            markets: Vec::new(),
+            markets: Vec::with_capacity(limits.markets_max as usize),
             places: vec![None; usize::from(MarketId::MAX.0) + 1],
             transfers: None,
             writer: FrameWriter::new(events_max as usize),
@@ -120,21 +142,24 @@ impl Shard {
         }
     }
 
-    /// Takes over a market as the replica knows it.
+    /// Takes over a market at the start, as the replica knows it.
     pub fn add_market(&mut self, spec: MarketSpec, state: MarketState) -> Result<(), RestoreError> {
-        let ShardLimits { orders_max, accounts_max, .. } = self.limits;
-        let place = &mut self.places[usize::from(spec.id.0)];
-        assert!(place.is_none(), "Invariant: a market has one shard");
-        *place = Some(self.markets.len() as u16);
-        let mut market = Market::new(spec, orders_max, accounts_max);
-        market.restore(&state, orders_max, accounts_max)?;
-        self.markets.push(market);
+        let market = NewMarket::new(spec, &state, &self.limits)?;
+        self.take_market(market);
         Ok(())
     }
 
+    /// Takes over a market that somebody else made: room for it was kept.
+    pub fn take_market(&mut self, NewMarket(market): NewMarket) {
+        let place = &mut self.places[usize::from(market.spec.id.0)];
+        assert!(place.is_none(), "Invariant: a market has one shard");
+        *place = Some(self.markets.len() as u16);
+        self.markets.push(market);
+    }
+
     /// Takes over the accounts stream; exactly one shard does.
-    pub fn own_accounts(&mut self, assets: &[AssetSpec], state: AccountsState) {
-        self.transfers = Some(Transfers::new(assets, state, self.limits.accounts_max));
+    pub fn own_accounts(&mut self, catalog: &Catalog, state: AccountsState) {
+        self.transfers = Some(Transfers::new(catalog, state, &self.limits));
     }
 
     /// Decides one command. The records are those of its frame, header first.
@@ -203,12 +228,9 @@ impl Shard {
         }
     }
 
-    /// As [`Shard::fire_next`], in one market. `refusal`: as told.
-    pub(crate) fn fire_in(
-        &mut self,
-        market: MarketId,
-        refusal: Option<Refusal>,
-    ) -> Option<&[Record]> {
+    /// As [`Shard::fire_next`], in one market, where several shards' frames are done again by one.
+    /// `refusal`: as told.
+    pub fn fire_in(&mut self, market: MarketId, refusal: Option<Refusal>) -> Option<&[Record]> {
         let place = usize::from(self.places.get(usize::from(market.0)).copied().flatten()?);
         let slot = self.markets.get(place)?.reached()?;
         Some(self.fire(place, slot, refusal))
@@ -319,11 +341,10 @@ fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) 
             market.book_state = *state;
             Decision { sequence, outcome: Outcome::BookStateSet, held: Units::ZERO }
         }
+        Action::SetPriceTerms { terms, .. } => terms_set(desk, market.set_price_terms(*terms)),
+        Action::SetLotTerms { terms, .. } => terms_set(desk, market.set_lot_terms(*terms)),
         // By the shard alone: nobody sends it.
-        Action::Fire(_) => desk.refuse(Refusal::OrderNotFound),
-        Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
-            desk.refuse(Refusal::TermsInvalid)
-        }
+        Action::Fire(_) => desk.refuse(Refusal::TermsInvalid),
         Action::CreateAccount
         | Action::Deposit(_)
         | Action::Withdraw(_)
@@ -335,6 +356,16 @@ fn apply_to_market(desk: &mut Desk<'_>, market: &mut Market, command: &Command) 
     }
 }
 
+fn terms_set(desk: &Desk<'_>, set: Result<(), Refusal>) -> Decision {
+    match set {
+        Ok(()) => {
+            let sequence = desk.sequencer.draw();
+            Decision { sequence, outcome: Outcome::TermsSet, held: Units::ZERO }
+        }
+        Err(refusal) => desk.refuse(refusal),
+    }
+}
+
 /// A cancel takes nothing, so it is numbered first.
 fn cancel(
     desk: &mut Desk<'_>,
@@ -342,6 +373,9 @@ fn cancel(
     account: AccountId,
     target: Target,
 ) -> Decision {
+    if let Err(refusal) = rules::admits_cancel(market.book_state) {
+        return desk.refuse(refusal);
+    }
     let Some(slot) = market.find(account, target) else {
         return desk.refuse(Refusal::OrderNotFound);
     };
@@ -351,6 +385,9 @@ fn cancel(
 }
 
 fn cancel_all(desk: &mut Desk<'_>, market: &mut Market, all: &CancelAll) -> Decision {
+    if let Err(refusal) = rules::admits_cancel(market.book_state) {
+        return desk.refuse(refusal);
+    }
     if desk.limits.accounts_max < all.account.get() {
         return desk.refuse(Refusal::UnknownAccount);
     }
@@ -415,6 +452,7 @@ pub(crate) mod tests {
             open_orders_per_account_max: 8,
             trades_per_command_max: 8,
             accounts_max: 1,
+            markets_max: 5,
         };
         let ledger = Arc::new(Ledger::new(1, 2));
         let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(Some(Sequence(41)))), limits);

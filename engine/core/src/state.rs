@@ -1,7 +1,8 @@
 //! What a shard starts from: the state the replica has rebuilt from snapshot and journal.
 
 use protocol::{
-    AccountId, AssetId, BookState, Price, Sequence, Standing, StreamCursor, TransferId, Units,
+    AccountId, AssetId, BookState, LotTerms, Price, PriceTerms, Sequence, Standing, StreamCursor,
+    TransferId, Units,
 };
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct MarketState {
     pub book_state: BookState,
     pub senders: Vec<SenderState>,
     pub sum: StateSum,
+    /// Those that the operator set while the market traded, and which win over the config's.
+    pub price_terms: Option<PriceTerms>,
+    pub lot_terms: Option<LotTerms>,
 }
 
 /// What the shard that owns the accounts stream knows.

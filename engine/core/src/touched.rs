@@ -1,7 +1,7 @@
 //! Hot path. Which prices the last price has had since all orders that it reached had fired.
 //!
-//! What fires may move the last price back before the next order has fired that it had reached: that
-//! one fires all the same.
+//! What fires may move the last price back before the next order has fired that it had reached:
+//! that one fires all the same.
 
 use protocol::{Price, TriggerDirection};
 use serde::{Deserialize, Serialize};

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{AccountId, Action, AssetSpec, Outcome, Refusal, Sequence, Transfer, Units};
+use protocol::{AccountId, Action, Catalog, Listing, Outcome, Refusal, Sequence, Transfer, Units};
 
 use crate::cancel_after::CancelAfters;
 use crate::digest::StateSum;
+use crate::listings::Listings;
 use crate::recognition::Recognition;
-use crate::shard::{Decision, Desk};
+use crate::shard::{Decision, Desk, ShardLimits};
 use crate::state::{AccountsState, Direction, TransferRecord};
 
 const US_PER_MS: u64 = 1000;
@@ -18,6 +19,7 @@ pub(crate) struct Transfers {
     /// Accounts 1 to this exist.
     accounts: u32,
     accounts_max: u32,
+    listings: Listings,
     done: BTreeMap<u128, TransferRecord>,
     /// Deposits less withdrawals, by asset; `None` where no asset is listed.
     supply: Vec<Option<Units>>,
@@ -28,7 +30,8 @@ pub(crate) struct Transfers {
 }
 
 impl Transfers {
-    pub fn new(assets: &[AssetSpec], state: AccountsState, accounts_max: u32) -> Self {
+    pub fn new(catalog: &Catalog, state: AccountsState, limits: &ShardLimits) -> Self {
+        let assets = catalog.assets();
         let columns = assets.iter().map(|asset| asset.id.index() + 1).max().unwrap_or(0);
         let mut supply = vec![None; columns];
         for asset in assets {
@@ -40,7 +43,8 @@ impl Transfers {
         let done = state.transfers.into_iter().map(|transfer| (transfer.id.0, transfer));
         Transfers {
             accounts: state.accounts,
-            accounts_max,
+            accounts_max: limits.accounts_max,
+            listings: Listings::new(catalog, limits.markets_max),
             done: done.collect(),
             supply,
             cancel_afters,
@@ -61,7 +65,7 @@ impl Transfers {
             Action::ExpireCancelAfter { account, deadline_us } => {
                 self.expire_cancel_after(desk, *account, *deadline_us, time_us)
             }
-            Action::ListMarket(_) => desk.refuse(Refusal::TermsInvalid),
+            Action::ListMarket(listing) => self.list(desk, listing),
             Action::Place(_)
             | Action::PlaceTrigger(_)
             | Action::Amend(_)
@@ -74,6 +78,16 @@ impl Transfers {
                 unreachable!("Invariant: the accounts stream carries accounts and transfers")
             }
         }
+    }
+
+    /// Whoever is to own the market gets it when this is durable.
+    fn list(&mut self, desk: &Desk<'_>, listing: &Listing) -> Decision {
+        if let Err(refusal) = self.listings.add(listing) {
+            return desk.refuse(refusal);
+        }
+        self.sum.listing(listing);
+        let sequence = desk.sequencer.draw();
+        Decision { sequence, outcome: Outcome::MarketListed, held: Units::ZERO }
     }
 
     fn create_account(&mut self, desk: &Desk<'_>) -> Decision {

@@ -2,12 +2,13 @@
 //! it. Waiting they hold nothing; firing they are new orders in all but their id.
 
 use protocol::{
-    BookState, OrderKind, Outcome, Place, Refusal, TimeInForce, TriggerDirection, TriggerPlace,
-    Units, WaitingOrder,
+    OrderKind, Outcome, Place, Refusal, TimeInForce, TriggerDirection, TriggerPlace, Units,
+    WaitingOrder,
 };
 
 use crate::market::Market;
 use crate::placing::{Entrant, check, enter, hold};
+use crate::rules;
 use crate::shard::{Decision, Desk};
 
 pub(crate) fn place_trigger(
@@ -55,9 +56,7 @@ pub(crate) fn check_waiting(
     time_us: u64,
 ) -> Result<(), Refusal> {
     let spec = &market.spec;
-    if market.book_state == BookState::CancelOnly {
-        return Err(Refusal::CancelOnly);
-    }
+    rules::admits(market.book_state, &place.kind)?;
     if desk.limits.accounts_max < place.account.get() {
         return Err(Refusal::UnknownAccount);
     }

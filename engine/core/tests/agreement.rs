@@ -7,16 +7,20 @@
 )]
 
 mod naive;
+#[path = "agreement/steps.rs"]
+mod steps;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::cancel_after::CancelAfter;
 use engine_core::recognition::{Memory, SenderState};
 use engine_core::touched::Touched;
 use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
-use naive::{NaiveExchange, NaiveFrame, NaiveLimits, NaiveOrder};
+use naive::{NaiveExchange, NaiveFrame, NaiveLimits};
 use proptest::prelude::*;
 use protocol::*;
+use steps::{Step, step};
 
 const ACCOUNTS: u32 = 4;
 const ASSETS: u16 = 3;
@@ -26,6 +30,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 6,
     trades_per_command_max: 5,
     accounts_max: ACCOUNTS,
+    markets_max: 3,
 };
 
 fn catalog() -> Catalog {
@@ -47,155 +52,14 @@ fn catalog() -> Catalog {
     let assets = [("USDC", 6), ("SOL", 9), ("BTC", 8)].into_iter().zip(0..);
     let assets =
         assets.map(|((symbol, decimals), id)| fixture::asset(AssetId(id), symbol, decimals));
-    let markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
+    let times = |min: u32, max: u32| Multipliers {
+        min_millionths: NonZeroU32::new(min),
+        max_millionths: NonZeroU32::new(max),
+    };
+    let mut markets = vec![market(1, "SOL_USDC", 1, 0, 1000, 3), market(2, "SOL_BTC", 1, 2, 1, 1)];
+    markets[0].band = times(961_111, 1_048_888);
+    markets[0].impact = times(975_000, 1_032_222);
     Catalog::new(assets.collect(), markets).unwrap()
-}
-
-fn account() -> impl Strategy<Value = AccountId> {
-    // One beyond what the ledger has, now and then.
-    (1..=ACCOUNTS + 1).prop_map(|id| AccountId::new(id).unwrap())
-}
-
-fn market() -> impl Strategy<Value = MarketId> {
-    prop_oneof![20 => Just(MarketId(1)), 8 => Just(MarketId(2)), 1 => Just(MarketId(9))]
-}
-
-fn price() -> impl Strategy<Value = Price> {
-    let ticks = prop_oneof![
-        30 => 95u64..106,
-        1 => 1u64..4,
-        1 => Just(1 << 35),
-        1 => Just((1 << 35) + 1),
-    ];
-    ticks.prop_map(|ticks| Price::from_ticks(ticks).unwrap())
-}
-
-fn lots() -> impl Strategy<Value = Lots> {
-    prop_oneof![30 => 1u64..12, 1 => Just(0), 1 => Just(u64::MAX), 1 => Just(1 << 32)]
-        .prop_map(Lots)
-}
-
-fn kind() -> impl Strategy<Value = OrderKind> {
-    let post_only = prop::bool::weighted(0.15);
-    let quote = prop_oneof![20 => 1u64..20_000, 1 => Just(0), 1 => Just(u64::MAX)];
-    prop_oneof![
-        8 => (price(), lots(), post_only)
-            .prop_map(|(price, lots, post_only)| OrderKind::Limit { price, lots, post_only }),
-        1 => lots().prop_map(|lots| OrderKind::MarketByLots { lots }),
-        1 => quote.prop_map(|quote| OrderKind::MarketByQuote { quote: Units(quote) }),
-    ]
-}
-
-fn place() -> impl Strategy<Value = Action> {
-    let time_in_force = prop_oneof![
-        6 => Just(TimeInForce::GoodTillCancelled),
-        1 => Just(TimeInForce::ImmediateOrCancel),
-        1 => Just(TimeInForce::FillOrKill),
-    ];
-    let self_trade = prop_oneof![
-        Just(SelfTradePrevention::RejectTaker),
-        Just(SelfTradePrevention::RejectMaker),
-        Just(SelfTradePrevention::RejectBoth),
-    ];
-    let client_id = prop::option::of((0u32..3).prop_map(ClientId));
-    let valid_until_us = prop_oneof![9 => Just(0u64), 1 => 0u64..200];
-    let side = prop_oneof![Just(Side::Bid), Just(Side::Ask)];
-    (market(), account(), side, kind(), time_in_force, self_trade, client_id, valid_until_us)
-        .prop_map(|(market, account, side, kind, time_in_force, stp, client_id, until)| {
-            Action::Place(Place {
-                market,
-                account,
-                side,
-                kind,
-                time_in_force,
-                self_trade_prevention: stp,
-                client_id,
-                valid_until_us: until,
-            })
-        })
-}
-
-fn placed() -> impl Strategy<Value = Action> {
-    let by = prop::sample::select(TriggerBy::ALL.to_vec());
-    let trigger = (price(), by, prop::bool::weighted(0.25));
-    (place(), trigger).prop_map(|(placed, (price, by, waits))| match placed {
-        Action::Place(place) if waits => {
-            // A bound in a record of a trigger is in whole milliseconds.
-            let valid_until_us = place.valid_until_us.min(1) * 1000;
-            let place = Place { valid_until_us, ..place };
-            Action::PlaceTrigger(TriggerPlace { place, trigger: Trigger { price, by } })
-        }
-        other => other,
-    })
-}
-
-/// A step of a run; cancels by id name one of the ids given out so far.
-#[derive(Clone, Debug)]
-enum Step {
-    Do(Action),
-    CancelGiven {
-        account: AccountId,
-        market: MarketId,
-        which: prop::sample::Index,
-    },
-    AmendGiven {
-        account: AccountId,
-        which: prop::sample::Index,
-        price: Option<Price>,
-        lots: Option<Lots>,
-    },
-    /// The deadline that stands, or another one.
-    Expire(AccountId, bool),
-    /// A command sent before comes again.
-    Again(prop::sample::Index),
-    /// The shard ends, and another starts from what the naive exchange knows.
-    Restart,
-}
-
-fn transfer() -> impl Strategy<Value = Transfer> {
-    (account(), 0..ASSETS + 1, 0u64..60_000, 0u128..40).prop_map(|(account, asset, units, id)| {
-        Transfer { account, asset: AssetId(asset), units: Units(units), id: TransferId(id) }
-    })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
-        market,
-        account,
-        target: Target::Client(ClientId(id)),
-    });
-    let amend = (account(), any::<prop::sample::Index>(), prop::option::of(price()));
-    let amended = (amend, prop::option::of(lots()));
-    let kinds = prop::sample::select(CancelKinds::ALL.to_vec());
-    let until = prop_oneof![2 => Just(0u64), 1 => 1u64..200];
-    let all = (market(), account(), kinds, until).prop_map(
-        |(market, account, kinds, created_until_us)| {
-            Action::CancelAll(CancelAll { market, account, kinds, created_until_us })
-        },
-    );
-    let cancel_after = (account(), prop_oneof![Just(0u32), Just(1), Just(3600)]);
-    let cancel_after = cancel_after
-        .prop_map(|(account, timeout_ms)| Action::SetCancelAfter { account, timeout_ms });
-    prop_oneof![
-        40 => placed().prop_map(Step::Do),
-        10 => amended.prop_map(|((account, which, price), lots)| {
-            Step::AmendGiven { account, which, price, lots: lots.filter(|lots| !lots.is_zero()) }
-        }),
-        1 => cancel_after.prop_map(Step::Do),
-        1 => (account(), any::<bool>()).prop_map(|(account, right)| Step::Expire(account, right)),
-        8 => (account(), market(), any::<prop::sample::Index>())
-            .prop_map(|(account, market, which)| Step::CancelGiven { account, market, which }),
-        2 => client.prop_map(Step::Do),
-        2 => all.prop_map(Step::Do),
-        1 => Just(Step::Do(Action::CreateAccount)),
-        3 => transfer().prop_map(|it| Step::Do(Action::Deposit(it))),
-        1 => transfer().prop_map(|it| Step::Do(Action::Withdraw(it))),
-        2 => any::<prop::sample::Index>().prop_map(Step::Again),
-        1 => (market(), prop::sample::select(vec![
-            BookState::Open, BookState::Open, BookState::CancelOnly,
-        ])).prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
-        1 => Just(Step::Restart),
-    ]
 }
 
 /// Both exchanges, and the inputs to what a restarted shard is given.
@@ -221,11 +85,12 @@ impl Both {
         for market in catalog.markets() {
             shard.add_market(market.clone(), MarketState::default()).unwrap();
         }
-        shard.own_accounts(catalog.assets(), AccountsState::default());
+        shard.own_accounts(&catalog, AccountsState::default());
         let limits = NaiveLimits {
             open_orders_per_account_max: LIMITS.open_orders_per_account_max as usize,
             steps_max: LIMITS.trades_per_command_max as usize,
             accounts_max: ACCOUNTS,
+            markets_max: LIMITS.markets_max as usize,
         };
         Both {
             naive: NaiveExchange::new(&catalog, limits),
@@ -281,6 +146,13 @@ impl Both {
         let expected = self.naive.apply(&command, id);
         self.agree(&frame, &expected)?;
         self.remember(&frame, id);
+        if let (Action::ListMarket(listing), Outcome::MarketListed) =
+            (command.action, frame.header.outcome)
+        {
+            let spec = self.catalog.list(&listing).unwrap().clone();
+            let state = MarketState { book_state: BookState::Closed, ..MarketState::default() };
+            self.shard.add_market(spec, state).unwrap();
+        }
         self.compare();
         self.fire(command.market(), cursor, command.time_us)
     }
@@ -392,7 +264,7 @@ impl Both {
         let mut shard = Shard::new(Arc::clone(&ledger), sequencer, LIMITS);
         for market in self.naive.markets.values() {
             let resting = market.orders.iter().map(|order| {
-                let open = open_order(market.spec.id, order);
+                let open = order.open(market.spec.id);
                 (order.since, Standing::Rests(open, None))
             });
             let waiting = market.waiting.iter();
@@ -409,6 +281,8 @@ impl Both {
                 last_price: market.last_price,
                 previous: market.previous,
                 book_state: market.state,
+                price_terms: Some(market.spec.price_terms()),
+                lot_terms: Some(market.spec.lot_terms()),
                 senders: self.senders(market.spec.id),
                 ..MarketState::default()
             };
@@ -430,26 +304,8 @@ impl Both {
             senders: self.senders(MarketId::ACCOUNTS),
             ..AccountsState::default()
         };
-        shard.own_accounts(self.catalog.assets(), state);
+        shard.own_accounts(&self.catalog, state);
         (self.shard, self.ledger) = (shard, ledger);
-    }
-}
-
-fn open_order(market: MarketId, order: &NaiveOrder) -> OpenOrder {
-    OpenOrder {
-        order: order.id,
-        account: order.place.account,
-        client_id: order.place.client_id,
-        market,
-        side: order.place.side,
-        time_in_force: order.place.time_in_force,
-        self_trade_prevention: order.place.self_trade_prevention,
-        post_only: matches!(order.place.kind, OrderKind::Limit { post_only: true, .. }),
-        price: order.price,
-        lots: order.lots,
-        lots_left: order.lots_left,
-        executed_quote: Units(order.executed_quote),
-        created_us: order.created_us,
     }
 }
 

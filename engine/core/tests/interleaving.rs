@@ -100,6 +100,7 @@ fn every_prefix_of_the_sequence_is_a_consistent_state() {
         open_orders_per_account_max: 500,
         trades_per_command_max: 1000,
         accounts_max: ACCOUNTS,
+        markets_max: 5,
     };
     let markets = [market(1, 0, 1), market(2, 1, 2), market(3, 2, 0)];
     let ledger = Arc::new(Ledger::new(ACCOUNTS, 3));

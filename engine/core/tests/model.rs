@@ -334,9 +334,11 @@ fn real_shards_keep_the_discipline() {
             open_orders_per_account_max: 4,
             trades_per_command_max: 4,
             accounts_max: 2,
+            markets_max: 5,
         };
         let markets = [market(1, 1, 2), market(2, 2, 1)];
-        let assets = [1, 2].map(|id| fixture::asset(AssetId(id), "A", 0));
+        let assets = [(1, "A"), (2, "B")].map(|(id, name)| fixture::asset(AssetId(id), name, 0));
+        let catalog = Catalog::new(assets.to_vec(), Vec::new()).unwrap();
         let ledger = std::sync::Arc::new(Ledger::new(2, 3));
         let sequencer = std::sync::Arc::new(Sequencer::after(None));
         let mut shards = markets.each_ref().map(|market| {
@@ -345,7 +347,7 @@ fn real_shards_keep_the_discipline() {
             shard.add_market(market.clone(), MarketState::default()).unwrap();
             shard
         });
-        shards[0].own_accounts(&assets, AccountsState::default());
+        shards[0].own_accounts(&catalog, AccountsState::default());
         let deposit = |account, asset, units| {
             let account = AccountId::new(account).unwrap();
             let id = TransferId(u128::from(asset) << 8 | u128::from(account.get()));

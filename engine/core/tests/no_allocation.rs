@@ -84,6 +84,7 @@ fn a_running_shard_does_not_allocate() {
         open_orders_per_account_max: 200,
         trades_per_command_max: 1000,
         accounts_max: ACCOUNTS,
+        markets_max: 5,
     };
     let ledger = Arc::new(Ledger::new(ACCOUNTS, 2));
     for account in (1..=ACCOUNTS).map(|id| AccountId::new(id).unwrap()) {
@@ -93,7 +94,7 @@ fn a_running_shard_does_not_allocate() {
     let sequencer = Arc::new(Sequencer::after(None));
     let mut shard = Shard::new(ledger, sequencer, limits);
     shard.add_market(market(), MarketState::default()).unwrap();
-    shard.own_accounts(&[], AccountsState::default());
+    shard.own_accounts(&Catalog::default(), AccountsState::default());
     let mut rng = Rng::new(7);
     let (mut trades, mut fired) = (0, 0);
     // A sender that is new to a stream takes memory to be remembered in, once.

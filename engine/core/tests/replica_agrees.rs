@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "replica_agrees/steps.rs"]
+mod steps;
+
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::replica::{Replica, SnapshotError};
@@ -11,6 +15,7 @@ use engine_core::{Again, Input, Ledger, Sequencer, Shard, ShardLimits};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use protocol::*;
+use steps::{Step, step};
 
 const ACCOUNTS: u32 = 4;
 const ASSETS: [AssetId; 3] = [AssetId(1), AssetId(2), AssetId(4)];
@@ -19,6 +24,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 6,
     trades_per_command_max: 8,
     accounts_max: ACCOUNTS,
+    markets_max: 5,
 };
 
 fn catalog() -> Catalog {
@@ -37,7 +43,13 @@ fn catalog() -> Catalog {
         ..fixture::market()
     };
     let [quote, base, other] = ASSETS;
-    let markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];
+    let times = |min, max| Multipliers {
+        min_millionths: NonZeroU32::new(min),
+        max_millionths: NonZeroU32::new(max),
+    };
+    let mut markets = vec![market(1, base, quote, 1000, 3), market(3, base, other, 7, 1)];
+    markets[0].band = times(961_111, 1_048_888);
+    markets[0].impact = times(975_000, 1_032_222);
     Catalog::new(ASSETS.map(asset).to_vec(), markets).unwrap()
 }
 
@@ -60,7 +72,7 @@ impl Engine {
         for market in catalog.markets() {
             shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
         }
-        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        shard.own_accounts(catalog, replica.accounts_state());
         Engine { ledger, shard }
     }
 }
@@ -177,6 +189,15 @@ impl World {
             assert_eq!(trades, 0);
         } else {
             assert_eq!(applied.market, command.market());
+        }
+        if let (Action::ListMarket(Listing { market, .. }), Outcome::MarketListed) =
+            (command.action, frame.header.outcome)
+        {
+            let spec = self.replica.market(market).unwrap().spec();
+            let World { engine, twin, again, .. } = self;
+            for shard in [&mut engine.shard, &mut twin.shard, &mut again.shard] {
+                shard.add_market(spec.clone(), self.replica.market_state(market)).unwrap();
+            }
         }
         if let Some(order) = frame.header.outcome.order() {
             self.given.extend(command.account().map(|account| (order, account)));
@@ -313,125 +334,6 @@ fn pieces_that_are_changed_missing_or_moved_are_no_state() {
             }
         }
     }
-}
-
-fn account() -> impl Strategy<Value = AccountId> {
-    // One beyond what there is, now and then.
-    prop_oneof![12 => 1..ACCOUNTS, 1 => ACCOUNTS..ACCOUNTS + 2]
-        .prop_map(|id| AccountId::new(id).unwrap())
-}
-
-fn market() -> impl Strategy<Value = MarketId> {
-    prop_oneof![20 => Just(MarketId(1)), 8 => Just(MarketId(3)), 1 => Just(MarketId(2))]
-}
-
-fn place() -> impl Strategy<Value = Action> {
-    let price = || (95u64..106).prop_map(|ticks| Price::from_ticks(ticks).unwrap());
-    let lots = || prop_oneof![30 => 1u64..12, 1 => 0u64..1 << 21].prop_map(Lots);
-    let kind = prop_oneof![
-        8 => (price(), lots(), prop::bool::weighted(0.15))
-            .prop_map(|(price, lots, post_only)| OrderKind::Limit { price, lots, post_only }),
-        1 => lots().prop_map(|lots| OrderKind::MarketByLots { lots }),
-        1 => (1u64..20_000).prop_map(|it| OrderKind::MarketByQuote { quote: Units(it) }),
-    ];
-    let time_in_force = prop_oneof![
-        6 => Just(TimeInForce::GoodTillCancelled),
-        1 => Just(TimeInForce::ImmediateOrCancel),
-        1 => Just(TimeInForce::FillOrKill),
-    ];
-    let self_trade = prop::sample::select(vec![
-        SelfTradePrevention::RejectTaker,
-        SelfTradePrevention::RejectMaker,
-        SelfTradePrevention::RejectBoth,
-    ]);
-    let side = prop::sample::select(vec![Side::Bid, Side::Ask]);
-    let client_id = prop::option::of((0u32..3).prop_map(ClientId));
-    (market(), account(), side, kind, time_in_force, self_trade, client_id).prop_map(
-        |(market, account, side, kind, time_in_force, self_trade_prevention, client_id)| {
-            Action::Place(Place {
-                market,
-                account,
-                side,
-                kind,
-                time_in_force,
-                self_trade_prevention,
-                client_id,
-                valid_until_us: 0,
-            })
-        },
-    )
-}
-
-fn placed() -> impl Strategy<Value = Action> {
-    let price = (92u64..109).prop_map(|ticks| Price::from_ticks(ticks).unwrap());
-    let by = prop::sample::select(TriggerBy::ALL.to_vec());
-    (place(), price, by, prop::bool::weighted(0.3)).prop_map(|(placed, price, by, waits)| {
-        match placed {
-            Action::Place(place) if waits => {
-                Action::PlaceTrigger(TriggerPlace { place, trigger: Trigger { price, by } })
-            }
-            other => other,
-        }
-    })
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Do(Action),
-    /// One of the ids given out so far.
-    Cancel(Index),
-    Amend(Index, Option<Price>, Option<Lots>),
-    /// The deadline that stands.
-    Expire(AccountId),
-    /// A command sent before comes again.
-    Again(Index),
-    RestartTwin,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let client = (market(), account(), 0u32..3).prop_map(|(market, account, id)| Action::Cancel {
-        market,
-        account,
-        target: Target::Client(ClientId(id)),
-    });
-    let price = prop::option::of((95u64..106).prop_map(|ticks| Price::from_ticks(ticks).unwrap()));
-    let lots = prop::option::of((1u64..16).prop_map(Lots));
-    let amend = (any::<Index>(), price, lots);
-    let kinds = prop::sample::select(CancelKinds::ALL.to_vec());
-    let until = prop_oneof![2 => Just(0u64), 1 => 1u64..200 * 30_000_000];
-    let all = (market(), account(), kinds, until).prop_map(
-        |(market, account, kinds, created_until_us)| {
-            Action::CancelAll(CancelAll { market, account, kinds, created_until_us })
-        },
-    );
-    let timeout = prop_oneof![Just(0u32), Just(1), Just(3_600_000)];
-    let cancel_after = (account(), timeout)
-        .prop_map(|(account, timeout_ms)| Action::SetCancelAfter { account, timeout_ms });
-    let assets = prop::sample::select(vec![ASSETS[0], ASSETS[1], ASSETS[2], AssetId(3)]);
-    let transfer =
-        (account(), assets, 0u64..60_000, 0u128..40).prop_map(|(account, asset, units, id)| {
-            Transfer { account, asset, units: Units(units), id: TransferId(id) }
-        });
-    let transfer = (transfer, any::<bool>()).prop_map(|(transfer, deposits)| match deposits {
-        true => Action::Deposit(transfer),
-        false => Action::Withdraw(transfer),
-    });
-    prop_oneof![
-        40 => placed().prop_map(Step::Do),
-        8 => any::<Index>().prop_map(Step::Cancel),
-        8 => amend.prop_map(|(which, price, lots)| Step::Amend(which, price, lots)),
-        2 => cancel_after.prop_map(Step::Do),
-        2 => account().prop_map(Step::Expire),
-        2 => client.prop_map(Step::Do),
-        2 => all.prop_map(Step::Do),
-        1 => Just(Step::Do(Action::CreateAccount)),
-        4 => transfer.prop_map(Step::Do),
-        2 => any::<Index>().prop_map(Step::Again),
-        1 => (market(), prop::sample::select(vec![
-            BookState::Open, BookState::Open, BookState::CancelOnly,
-        ])).prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
-        2 => Just(Step::RestartTwin),
-    ]
 }
 
 proptest! {

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{Catalog, Frame, MarketId, Sequence, keys};
+use protocol::{Action, Catalog, Frame, MarketId, Outcome, Sequence, keys};
 
 use crate::redis_link::stream_info::StreamInfo;
 
@@ -71,6 +71,7 @@ pub enum Seen {
 
 #[derive(Debug)]
 pub struct EventQueues {
+    catalog: Catalog,
     queues: Vec<EventQueue>,
     places: BTreeMap<MarketId, usize>,
     entries_max: u64,
@@ -89,6 +90,7 @@ impl EventQueues {
     ) -> EventQueues {
         let markets = catalog.markets().iter().map(|market| market.id);
         let mut queues = EventQueues {
+            catalog: catalog.clone(),
             queues: Vec::new(),
             places: BTreeMap::new(),
             entries_max,
@@ -96,18 +98,7 @@ impl EventQueues {
         };
         for market in [MarketId::ACCOUNTS].into_iter().chain(markets) {
             let Some(name) = catalog.stream_name(market) else { continue };
-            queues.places.insert(market, queues.queues.len());
-            queues.queues.push(EventQueue {
-                name: name.to_owned(),
-                key: keys::events(name),
-                emitted: last(market),
-                sent: last(market),
-                scanned: durable,
-                committed: Sequence(0),
-                exists: false,
-                entries: 0,
-                room: Room::Some,
-            });
+            queues.add(market, name, last(market), durable);
         }
         queues
     }
@@ -179,6 +170,7 @@ impl EventQueues {
 
     /// Where a frame goes; frames come in their order. `None` when it goes nowhere, or not now.
     pub fn take(&mut self, frame: &Frame<'_>) -> Option<Append> {
+        self.note_listing(frame);
         // A command for a market that is not listed was refused.
         let at = *self.places.get(&frame.command.market())?;
         let queue = &mut self.queues[at];
@@ -194,6 +186,37 @@ impl EventQueues {
         let is_again = sequence <= queue.sent;
         queue.sent = queue.sent.max(sequence);
         Some(Append { queue: at, sequence, must_exist: queue.exists, is_again })
+    }
+
+    /// A market listed from here on has a queue, whatever becomes of the queue of the accounts.
+    fn note_listing(&mut self, frame: &Frame<'_>) {
+        let (Action::ListMarket(listing), Outcome::MarketListed) =
+            (&frame.command.action, frame.header.outcome)
+        else {
+            return;
+        };
+        // One that comes again after something was lost is known.
+        if !self.places.contains_key(&listing.market)
+            && let Ok(market) = self.catalog.list(listing)
+        {
+            let (id, name) = (market.id, market.symbol.clone());
+            self.add(id, &name, Sequence(0), frame.header.sequence);
+        }
+    }
+
+    fn add(&mut self, market: MarketId, name: &str, last: Sequence, scanned: Sequence) {
+        self.places.insert(market, self.queues.len());
+        self.queues.push(EventQueue {
+            name: name.to_owned(),
+            key: keys::events(name),
+            emitted: last,
+            sent: last,
+            scanned,
+            committed: Sequence(0),
+            exists: false,
+            entries: 0,
+            room: Room::Some,
+        });
     }
 
     /// Redis has the frame.

@@ -24,6 +24,7 @@ fn push(broadcast: &mut Broadcast, message: &Message) {
         Message::Publish(Publication { channel, payload }) => {
             broadcast.push(channel.as_bytes(), payload);
         }
+        Message::Set { key, payload } => broadcast.push_set(key.as_bytes(), payload),
         Message::Command { key, record } => broadcast.push_command(key.as_bytes(), record),
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::refill::{Content, PAGE_BYTES, PAGE_EXPIRES_MS, PageHead, Request};
-use protocol::{Catalog, Frame, MarketId, Sequence, keys};
+use protocol::{Frame, MarketId, Sequence, keys};
 use redis::{RedisResult, Value};
 
 use crate::counters::EgressCounters;
@@ -19,6 +19,7 @@ use crate::disk::Disk;
 use crate::error::{EngineError, JournalError};
 use crate::journal::DurablePosition;
 use crate::journal::follow::Follower;
+use crate::openings::ListedMarkets;
 use crate::redis_link::{Pipeline, RedisLink};
 use crate::stop::Stop;
 
@@ -54,7 +55,7 @@ pub struct Refills {
 /// Serves askers; remembers where each stopped, so that the next page costs no search.
 pub struct Desks {
     archive: Archive,
-    markets: Vec<MarketId>,
+    markets: Arc<ListedMarkets>,
     /// The latest served in front.
     desks: VecDeque<Desk>,
 }
@@ -138,9 +139,7 @@ impl Refills {
 }
 
 impl Desks {
-    pub fn new(archive: Archive, catalog: &Catalog) -> Desks {
-        let markets = catalog.markets().iter().map(|market| market.id);
-        let markets = [MarketId::ACCOUNTS].into_iter().chain(markets).collect();
+    pub fn new(archive: Archive, markets: Arc<ListedMarkets>) -> Desks {
         Desks { archive, markets, desks: VecDeque::new() }
     }
 
@@ -148,7 +147,7 @@ impl Desks {
     pub fn page(&mut self, request: &Request) -> Result<Vec<u8>, EngineError> {
         let Request { ref asker, id, market, after, .. } = *request;
         let head = |content| PageHead { id, market, after, content };
-        if !self.markets.contains(&market) {
+        if market != MarketId::ACCOUNTS && !self.markets.contains(market) {
             return Ok(encode(&head(Content::UnknownMarket), &[]));
         }
         let is_his =

@@ -1,5 +1,5 @@
-//! The replies thread: every frame to the gateway that sent its command, if one did. In place of a frame that
-//! only says that its command had come before goes the frame that decided it.
+//! The replies thread: every frame to the gateway that sent its command, if one did. In place of a
+//! frame that only says that its command had come before goes the frame that decided it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! Ids, symbols, decimals, tick and step can never change once there is a frame that counts in
-//! them; listing more is always allowed. Terms (fees and factors in millionths, bounds in ticks and lots) and
-//! limits may change from one segment to the next: frames say what was decided, and these lines let
-//! a later reader decide it again.
+//! them; listing more is always allowed. Terms (fees and factors in millionths, bounds in ticks and
+//! lots) and limits may change from one segment to the next: frames say what was decided, and these
+//! lines let a later reader decide it again. Markets listed while the engine runs, and terms set
+//! then, are not here but in frames.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -107,6 +108,7 @@ impl Definitions {
             open_orders_per_account_max: words.after("open_orders_per_account_max")?,
             trades_per_command_max: words.after("trades_per_command_max")?,
             accounts_max: words.after("accounts_max")?,
+            markets_max: words.after("markets_max")?,
         })
     }
 
@@ -121,7 +123,7 @@ impl Definitions {
         let (tick, step) = (words.increment("tick")?, words.increment("step")?);
         let per_lot = |id: AssetId, increments: &[Increment]| {
             let asset = assets.iter().find(|asset| asset.id == id);
-            let units = asset.and_then(|asset| whole_units(increments, asset.decimals));
+            let units = asset.and_then(|asset| Increment::whole_units(increments, asset.decimals));
             units.ok_or_else(|| words.refuse())
         };
         let prefix = format!("terms {id} ");
@@ -179,11 +181,13 @@ fn limits(limits: &ShardLimits) -> String {
         open_orders_per_account_max,
         trades_per_command_max,
         accounts_max,
+        markets_max,
     } = limits;
     format!(
         "limits orders_max {orders_max} \
          open_orders_per_account_max {open_orders_per_account_max} \
-         trades_per_command_max {trades_per_command_max} accounts_max {accounts_max}"
+         trades_per_command_max {trades_per_command_max} accounts_max {accounts_max} \
+         markets_max {markets_max}"
     )
 }
 
@@ -211,18 +215,6 @@ fn subject(line: &str) -> &str {
 /// Mantissa and scale, as in `1e-2`.
 fn increment(increment: Increment) -> String {
     format!("{}e-{}", increment.mantissa, increment.scale)
-}
-
-/// The product of `increments` in units of an asset with `decimals`, when it is whole.
-fn whole_units(increments: &[Increment], decimals: u32) -> Option<u64> {
-    let mut units = 10u128.checked_pow(decimals)?;
-    let mut divisor = 1u128;
-    for increment in increments {
-        units = units.checked_mul(u128::from(increment.mantissa))?;
-        divisor = divisor.checked_mul(10u128.checked_pow(increment.scale)?)?;
-    }
-    let is_whole = units.is_multiple_of(divisor);
-    is_whole.then(|| u64::try_from(units / divisor).ok()).flatten()
 }
 
 /// A line to be read: a keyword, what it is about, then names and values in turn.
@@ -280,6 +272,7 @@ mod tests {
         open_orders_per_account_max: 2,
         trades_per_command_max: 3,
         accounts_max: 4,
+        markets_max: 5,
     };
 
     fn definitions(lines: &[&str]) -> Definitions {

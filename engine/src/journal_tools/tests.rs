@@ -27,6 +27,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 32,
     trades_per_command_max: 16,
     accounts_max: 8,
+    markets_max: 5,
 };
 /// A day in 2026.
 const TIME_US: u64 = 1_795_465_234_000_000;
@@ -99,7 +100,7 @@ impl Exchange {
         for spec in catalog.markets() {
             shard.add_market(spec.clone(), replica.market_state(spec.id)).unwrap();
         }
-        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        shard.own_accounts(catalog, replica.accounts_state());
         (shard, writer)
     }
 

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_core::digest::StateSum;
-use engine_core::replica::Replica;
+use engine_core::replica::{Listed, Replica};
 use engine_core::{Again, Ledger, Sequencer, Shard, ShardLimits};
-use protocol::{Catalog, Frame, Sequence};
+use protocol::{Action, Catalog, Frame, Listing, Outcome, Sequence};
 use serde::Serialize;
 
 use super::frame_text::in_full;
@@ -185,6 +185,9 @@ impl<'a> CarriedOut<'a> {
         }
         let sequence = frame.header.sequence.0;
         self.replica.apply(frame)?;
+        if difference.is_none() {
+            self.take_listed(frame)?;
+        }
         self.found.first.get_or_insert(sequence);
         self.found.last = Some(sequence);
         self.found.frames += 1;
@@ -194,6 +197,21 @@ impl<'a> CarriedOut<'a> {
             self.rebuild()?;
         }
         Ok(())
+    }
+
+    /// The shard goes on with a market that was just listed.
+    fn take_listed(&mut self, frame: &Frame<'_>) -> Result<(), EngineError> {
+        let (Action::ListMarket(Listing { market: id, .. }), Outcome::MarketListed) =
+            (frame.command.action, frame.header.outcome)
+        else {
+            return Ok(());
+        };
+        let (Some(market), Some(shard)) = (self.replica.market(id), &mut self.shard) else {
+            return Ok(());
+        };
+        let state = self.replica.market_state(id);
+        let added = shard.add_market(market.spec().clone(), state);
+        added.map_err(|cause| EngineError::Restore { market: id, cause })
     }
 
     /// Whether a snapshot is the state after the block.
@@ -227,7 +245,8 @@ impl<'a> CarriedOut<'a> {
         if DIFFERENCES_MAX <= self.found.differences.len() {
             return Ok(());
         }
-        let (replica, catalog) = (&self.replica, &self.catalog);
+        let replica = &self.replica;
+        let catalog = with_listed(&self.catalog, replica)?;
         let ledger = Arc::new(Ledger::new(limits.accounts_max, catalog.asset_columns()));
         for balance in replica.balances() {
             let (account, asset) = (balance.account, balance.asset);
@@ -244,7 +263,7 @@ impl<'a> CarriedOut<'a> {
             let restored = shard.add_market(spec.clone(), state);
             restored.map_err(|cause| EngineError::Restore { market: spec.id, cause })?;
         }
-        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        shard.own_accounts(&catalog, replica.accounts_state());
         self.shard = Some(shard);
         Ok(())
     }
@@ -271,6 +290,17 @@ impl<'a> CarriedOut<'a> {
             self.found.note(problem.to_owned());
         }
     }
+}
+
+/// The catalog of a segment's head, and what was listed since the journal began.
+fn with_listed(catalog: &Catalog, replica: &Replica) -> Result<Catalog, EngineError> {
+    let mut catalog = catalog.clone();
+    for Listed { listing, .. } in replica.listed() {
+        catalog
+            .list(listing)
+            .map_err(|cause| EngineError::Listing { market: listing.market, cause })?;
+    }
+    Ok(catalog)
 }
 
 impl fmt::Display for Verification {

@@ -31,13 +31,14 @@ impl TestExchange {
             open_orders_per_account_max: 32,
             trades_per_command_max: 16,
             accounts_max: 8,
+            markets_max: 5,
         };
         let replica = Replica::new(catalog.clone());
         let mut shard = Shard::new(ledger, Arc::new(Sequencer::after(None)), limits);
         for market in catalog.markets() {
             shard.add_market(market.clone(), replica.market_state(market.id)).unwrap();
         }
-        shard.own_accounts(catalog.assets(), replica.accounts_state());
+        shard.own_accounts(&catalog, replica.accounts_state());
         let mut exchange = TestExchange { catalog, shard, steps: 0, fired: 0, time_us: 60_000_000 };
         let mut actions = Vec::new();
         for account in [account(1), account(2)] {

@@ -32,6 +32,8 @@ pub struct Snapshots {
     made: Sequence,
     /// Of the last one that is known to be on disk.
     written: Sequence,
+    /// Of those of this life.
+    written_at: Option<Instant>,
     is_keeper_ready: bool,
     ready: Receiver<Sequence>,
     keeper: Sender<Snapshot>,
@@ -48,7 +50,18 @@ impl Snapshots {
         (ready, keeper): (Receiver<Sequence>, Sender<Snapshot>),
     ) -> Snapshots {
         let (made, written, is_keeper_ready) = (last, last, false);
-        Snapshots { distances, definitions, mark, made, written, is_keeper_ready, ready, keeper }
+        let written_at = None;
+        Snapshots {
+            distances,
+            definitions,
+            mark,
+            made,
+            written,
+            written_at,
+            is_keeper_ready,
+            ready,
+            keeper,
+        }
     }
 
     /// Listens to the keeper.
@@ -62,7 +75,14 @@ impl Snapshots {
 
     fn keeper_is_ready(&mut self, written: Sequence) {
         self.is_keeper_ready = true;
-        self.written = self.written.max(written);
+        if self.written < written {
+            (self.written, self.written_at) = (written, Some(Instant::now()));
+        }
+    }
+
+    /// The newest that is known to be on disk, and how old it is if it is of this life.
+    pub(super) fn written(&self) -> (Sequence, Option<Duration>) {
+        (self.written, self.written_at.map(|at| at.elapsed()))
     }
 
     /// The replica stands at the end of a block; makes a snapshot when one is due and the keeper

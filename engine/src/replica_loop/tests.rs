@@ -61,6 +61,7 @@ impl Running {
                 Sequence(0),
                 (ready_in, keeper),
             ),
+            openings: Openings::nowhere(),
         };
         let conservation = Condition::default();
         let settings = ReplicaSettings {
@@ -68,6 +69,7 @@ impl Running {
             waiting_max,
             time_us: 0,
             conservation: conservation.clone(),
+            parts: None,
         };
         let thread = thread::spawn(move || run(replica, channels, settings));
         blocks.send(Arc::new(funding)).unwrap();
@@ -96,6 +98,7 @@ impl Running {
     fn publication(&self) -> Publication {
         match self.messages.recv_timeout(PATIENCE).unwrap() {
             Message::Publish(publication) => publication,
+            Message::Set { .. } => self.publication(),
             Message::Command { key, .. } => panic!("a command to {key}"),
         }
     }

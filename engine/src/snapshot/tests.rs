@@ -28,6 +28,7 @@ const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 32,
     trades_per_command_max: 16,
     accounts_max: 8,
+    markets_max: 5,
 };
 /// Some blocks of a few frames.
 const SEGMENT_BYTES: u64 = 2 << 10;

@@ -5,6 +5,7 @@
 
 mod world;
 mod trading;
+mod listing;
 mod resent;
 mod lost_redis;
 mod event_queues;

@@ -115,6 +115,7 @@ pub fn add(connection: &mut Connection, id: &str, command: &Command) {
     let stream = match command.market() {
         MarketId::ACCOUNTS => keys::ACCOUNTS,
         SOL_USDC => "SOL_USDC",
+        MarketId(9) => "SOL_BTC",
         _ => "BTC_USDC",
     };
     let record = command.encode();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -36,7 +36,7 @@ fn app(administered: Administered) -> SharedApp {
 
 async fn answer(app: &SharedApp, method: &str, path: &str) -> (StatusCode, String) {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-    let response = routes::router(Arc::clone(app), None).oneshot(request).await.unwrap();
+    let response = routes::router(app.clone(), None).oneshot(request).await.unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())

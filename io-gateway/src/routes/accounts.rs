@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::json;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
@@ -55,7 +55,7 @@ async fn capital(
 
 /// By asset, every one the account ever held.
 pub(super) async fn capital_json(
-    app: &App,
+    app: &SharedApp,
     account: AccountId,
 ) -> Result<BTreeMap<&str, BalanceJson>, ApiError> {
     let mut capital = BTreeMap::new();

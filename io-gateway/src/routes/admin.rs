@@ -11,9 +11,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use protocol::{
-    AccountId, Action, BookState, MarketId, Outcome, Sequence, Transfer, TransferId, text,
-};
+use protocol::{AccountId, Action, MarketId, Outcome, Sequence, Transfer, TransferId, text};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -22,19 +20,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::accounts::BalanceJson;
-use super::{accounts, auth_accounts, conservation, json, market_json, orders};
+use super::{accounts, admin_markets, auth_accounts, conservation, json, orders};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth;
 use crate::body::BoundedBody;
 use crate::error::{ApiError, Body as Refused, Code};
 use crate::openapi::answers::PresentOrder;
-use crate::openapi::bodies::{AddKey, ChangeMarket, CreateAccount, Transfer as TransferBody};
-use crate::openapi::queries::{AccountPath, MarketPath};
+use crate::openapi::bodies::{AddKey, CreateAccount, Transfer as TransferBody};
+use crate::openapi::queries::AccountPath;
 use crate::openapi::values::Sequence as SequenceText;
 use crate::openapi::values::{
-    AccountIdText, AssetSymbol, BookStateWord, DecimalText, Label, PublicKeyText, Symbol,
-    TransferIdText,
+    AccountIdText, AssetSymbol, DecimalText, Label, PublicKeyText, TransferIdText,
 };
 use crate::parameters::Parameters;
 use crate::server::Remote;
@@ -50,7 +47,7 @@ pub fn routes(app: &SharedApp) -> OpenApiRouter<SharedApp> {
         .routes(routes!(withdraw))
         .routes(routes!(capital))
         .routes(routes!(open_orders))
-        .routes(routes!(change_market))
+        .merge(admin_markets::routes().into())
         .merge(conservation::routes())
         .layer(middleware::from_fn_with_state(SharedApp::clone(app), guard))
 }
@@ -350,65 +347,6 @@ async fn existing(
         true => Ok(account),
         false => Err(ApiError::new(Code::ResourceNotFound, "Unknown account")),
     }
-}
-
-/// The contract's states of a market; those that no market here can have yet are `None`.
-const BOOK_STATES: [(&str, Option<BookState>); 5] = [
-    ("Open", Some(BookState::Open)),
-    ("CancelOnly", Some(BookState::CancelOnly)),
-    ("Closed", None),
-    ("LimitOnly", None),
-    ("PostOnly", None),
-];
-
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = MarketChanged)]
-struct MarketChanged<'a> {
-    #[schema(value_type = Symbol)]
-    symbol: &'a str,
-    #[schema(value_type = BookStateWord)]
-    order_book_state: &'static str,
-    #[schema(value_type = SequenceText)]
-    sequence: String,
-}
-
-/// Halts a market, or opens it again.
-#[utoipa::path(
-    patch, path = "/admin/v1/markets/{symbol}", operation_id = "changeMarket",
-    tag = "Administration",
-    params(MarketPath),
-    request_body = ChangeMarket,
-    responses((status = 200, description = "Success", body = MarketChanged<'static>)),
-)]
-async fn change_market(
-    State(app): State<SharedApp>,
-    symbol: Result<Path<String>, PathRejection>,
-    BoundedBody(body): BoundedBody,
-) -> Result<Response, ApiError> {
-    let Path(symbol) = symbol.map_err(|_| ApiError::unknown_market())?;
-    let market = app.catalog.market_by_symbol(&symbol).ok_or_else(ApiError::unknown_market)?;
-    let parameters = Parameters::from_body(&body)?;
-    for name in ["fees", "filters"] {
-        if parameters.get(name)?.is_some() {
-            return Err(ApiError::not_implemented(name));
-        }
-    }
-    let state = parameters.choice("orderBookState", &BOOK_STATES)?;
-    let state = state.ok_or_else(|| ApiError::missing("orderBookState"))?;
-    let state = state.ok_or_else(|| ApiError::not_implemented("this orderBookState"))?;
-    let action = Action::SetBookState { market: market.id, state };
-    let decision = app.submissions.submit(market.id, action).await?;
-    if decision.outcome != Outcome::BookStateSet {
-        let outcome = decision.outcome;
-        return Err(ApiError::bug(format_args!("a market's state became {outcome:?}")));
-    }
-    app.book_states.note(market.id, state);
-    json(&MarketChanged {
-        symbol: &market.symbol,
-        order_book_state: market_json::book_state_name(state),
-        sequence: decision.sequence.to_string(),
-    })
 }
 
 #[cfg(test)]

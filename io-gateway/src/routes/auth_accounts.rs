@@ -3,8 +3,6 @@
 //! A sign-up opens an account in the engine first and writes the login last: what fails in between
 //! leaves at most an account that nobody can enter, and the same sign-up may be sent again.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::{self, Next};
@@ -110,7 +108,7 @@ async fn sign_up(
         return Err(logins::taken());
     }
     app.browser.limits.admit_sign_up(caller.address)?;
-    let worker = Arc::clone(&app);
+    let worker = app.clone();
     let login = app.detached(async move { created(&worker, &email, password).await }).await?;
     signed_in(&app, &login).await
 }
@@ -186,7 +184,7 @@ struct Nothing {}
 )]
 async fn sign_out(State(app): State<SharedApp>, caller: Caller) -> Result<Response, ApiError> {
     let (token, _) = app.in_session(&caller, Effect::Changes).await?;
-    let worker = Arc::clone(&app);
+    let worker = app.clone();
     app.detached(async move { worker.browser.sessions.revoke(token).await }).await?;
     let mut response = json(&Nothing {})?;
     let cookie = app.browser.sessions.cookie(None)?;

@@ -1,7 +1,6 @@
 //! The API keys of the account that is signed in.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -112,7 +111,7 @@ async fn add(
             (public_key, Some(BASE64.encode(seed)))
         }
     };
-    let worker = Arc::clone(&app);
+    let worker = app.clone();
     let added = async move { worker.keys.add(session.account, public_key, &label, limits).await };
     json(&key_json(app.detached(added).await?, secret))
 }
@@ -144,7 +143,7 @@ async fn revoke(
     let parameters = Parameters::from_body(&body)?;
     let public_key = auth::decode_key(parameters.required_text("publicKey")?)
         .ok_or_else(|| ApiError::field("publicKey", "must be base64 of 32 bytes"))?;
-    let worker = Arc::clone(&app);
+    let worker = app.clone();
     app.detached(async move { worker.keys.revoke(session.account, public_key).await }).await?;
     json(&Revoked { public_key: BASE64.encode(public_key) })
 }

@@ -1,7 +1,5 @@
 //! Demo funds for the account that is signed in; absent unless the faucet is on.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -57,7 +55,7 @@ async fn give(
     let refuse = || ApiError::new(Code::InvalidAsset, "symbol: the faucet does not give this");
     let asset = app.catalog.asset_by_symbol(symbol).ok_or_else(refuse)?;
     let grant = app.browser.faucet.grant(session.account, asset.id, now_ms()).ok_or_else(refuse)?;
-    let worker = Arc::clone(&app);
+    let worker = app.clone();
     app.detached(async move { credit(&worker, grant).await }).await?;
     json(&Given {
         account_id: session.account.to_string(),

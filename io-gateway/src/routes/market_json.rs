@@ -1,5 +1,7 @@
 //! The contract's object of a market: what is traded, and what orders are held to.
 
+use std::num::NonZeroU32;
+
 use protocol::{BookState, MarketSpec, text};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,7 +9,7 @@ use utoipa::ToSchema;
 use crate::openapi::values::{
     AssetSymbol, BookStateWord, DecimalText, MarketTypeWord, Moment, Symbol,
 };
-use crate::order_json::Null;
+use crate::order_json::{Null, naive};
 
 /// The day the listing in exchange.toml began; it names no days of its own.
 const LISTED_AT: &str = "2026-01-01T00:00:00";
@@ -39,7 +41,7 @@ pub struct MarketJson<'c> {
     #[schema(value_type = BookStateWord)]
     order_book_state: &'static str,
     #[schema(value_type = Moment)]
-    created_at: &'static str,
+    created_at: String,
     visible: bool,
     #[serde(flatten)]
     absent: MarketAbsent,
@@ -78,6 +80,16 @@ struct PriceFilter {
     max_price: String,
     #[schema(value_type = DecimalText)]
     tick_size: String,
+    /// How far a limit price may be from the last price, as factors of it.
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    max_multiplier: Option<String>,
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    min_multiplier: Option<String>,
+    /// How far from the best opposite price a market order may eat.
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    max_impact_multiplier: Option<String>,
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    min_impact_multiplier: Option<String>,
     #[serde(flatten)]
     absent: PriceAbsent,
 }
@@ -86,10 +98,6 @@ struct PriceFilter {
 #[serde(rename_all = "camelCase")]
 #[schema(as = PriceFilterAbsent)]
 struct PriceAbsent {
-    max_multiplier: Null,
-    min_multiplier: Null,
-    max_impact_multiplier: Null,
-    min_impact_multiplier: Null,
     mean_mark_price_band: Null,
     mean_premium_band: Null,
     borrow_entry_fee_max_multiplier: Null,
@@ -110,12 +118,22 @@ struct QuantityFilter {
     step_size: String,
 }
 
-pub fn market_json(market: &MarketSpec, state: BookState) -> MarketJson<'_> {
+/// `listed_us` is when it was listed, if the config does not list it.
+pub fn market_json(
+    market: &MarketSpec,
+    state: BookState,
+    listed_us: Option<u64>,
+) -> MarketJson<'_> {
+    let factor = |factor: Option<NonZeroU32>| factor.map(text::millionths);
     let (base_symbol, quote_symbol) = market.symbol.split_once('_').unwrap_or((&market.symbol, ""));
     let price = PriceFilter {
         min_price: canonical(text::price(market.price_min, market)),
         max_price: canonical(text::price(market.price_max, market)),
         tick_size: text::increment(market.tick),
+        max_multiplier: factor(market.band.max_millionths),
+        min_multiplier: factor(market.band.min_millionths),
+        max_impact_multiplier: factor(market.impact.max_millionths),
+        min_impact_multiplier: factor(market.impact.min_millionths),
         absent: PriceAbsent::default(),
     };
     let quantity = QuantityFilter {
@@ -130,7 +148,7 @@ pub fn market_json(market: &MarketSpec, state: BookState) -> MarketJson<'_> {
         market_type: "SPOT",
         filters: FiltersJson { price, quantity },
         order_book_state: book_state_name(state),
-        created_at: LISTED_AT,
+        created_at: listed_us.map_or_else(|| LISTED_AT.to_owned(), naive),
         visible: true,
         absent: MarketAbsent::default(),
     }
@@ -153,10 +171,12 @@ mod tests {
     #[test]
     fn filters_are_canonical() {
         let catalog = fixture::catalog();
-        let json = market_json(&catalog.markets()[0], BookState::CancelOnly);
+        let json =
+            market_json(&catalog.markets()[0], BookState::CancelOnly, Some(1_700_000_000_000_000));
         assert_described("Market", &json);
         let json = serde_json::to_value(&json).unwrap();
         assert_eq!(json["orderBookState"], "CancelOnly");
+        assert_eq!(json["createdAt"], "2023-11-14T22:13:20.000");
         assert_eq!(json["filters"]["price"]["tickSize"], "0.01");
         assert_eq!(json["filters"]["price"]["minPrice"], "0.1");
         assert_eq!(json["filters"]["quantity"]["maxQuantity"], "1000000");

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::market_json::{MarketJson, market_json};
 use super::{json, json_text};
 use crate::admission;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::error::ApiError;
 use crate::openapi::answers::DepthJson;
 use crate::openapi::queries::{
@@ -126,8 +126,10 @@ async fn markets(
         return Ok(json_text("[]".to_owned()));
     }
     app.book_states.refresh().await;
-    let markets = app.catalog.markets().iter();
-    let markets = markets.map(|market| market_json(market, app.book_states.of(market.id)));
+    let markets = app.catalog.markets().iter().map(|market| {
+        let (state, listed_us) = (app.book_states.of(market.id), app.catalog.listed_us(market.id));
+        market_json(market, state, listed_us)
+    });
     json(&markets.collect::<Vec<_>>())
 }
 
@@ -161,9 +163,10 @@ async fn market_by_path(
     one_market(&app, market).await
 }
 
-async fn one_market(app: &App, market: &MarketSpec) -> Result<Response, ApiError> {
+async fn one_market(app: &SharedApp, market: &MarketSpec) -> Result<Response, ApiError> {
     app.book_states.refresh().await;
-    json(&market_json(market, app.book_states.of(market.id)))
+    let (state, listed_us) = (app.book_states.of(market.id), app.catalog.listed_us(market.id));
+    json(&market_json(market, state, listed_us))
 }
 
 /// The book by levels.

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::history::at_most;
 use super::{json, json_text, markets};
 use crate::admission;
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
@@ -63,7 +63,7 @@ async fn orders(
 
 /// `None`: nothing can be like that.
 fn wanted(
-    app: &App,
+    app: &SharedApp,
     account: AccountId,
     parameters: &Parameters<'_>,
 ) -> Result<Option<Wanted>, ApiError> {
@@ -89,7 +89,7 @@ fn wanted(
     Ok(Some(wanted).filter(|_| !is_impossible))
 }
 
-async fn page(app: &App, wanted: &Wanted) -> Result<Vec<FinishedOrder>, ApiError> {
+async fn page(app: &SharedApp, wanted: &Wanted) -> Result<Vec<FinishedOrder>, ApiError> {
     let Some(order) = wanted.order else {
         let after = app.past_orders.positions_now().await?;
         let live = app.queries.finished_orders(wanted.account, wanted.market, after);

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::{json, json_text, markets};
 use crate::admission::{self, NewOrder};
-use crate::app::{App, SharedApp};
+use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::body::BoundedBody;
 use crate::caller::Caller;
@@ -55,7 +55,7 @@ async fn place(
 
 /// The order as it now is, and its trades of this step.
 pub(super) fn placed<'a>(
-    app: &'a App,
+    app: &'a SharedApp,
     order: &NewOrder,
     decision: &Decision,
 ) -> Result<OrderJson<'a>, ApiError> {
@@ -141,7 +141,7 @@ async fn open_orders(
 
 /// All open orders of an account, of one market or of all.
 pub(super) async fn open_orders_json(
-    app: &App,
+    app: &SharedApp,
     account: AccountId,
     market: Option<MarketId>,
 ) -> Result<Vec<OrderJson<'_>>, ApiError> {
@@ -180,7 +180,7 @@ async fn cancel_all(
 
 /// The cancelled orders, the oldest first.
 fn cancelled_json<'a>(
-    app: &'a App,
+    app: &'a SharedApp,
     decision: &Decision,
     account: AccountId,
     market: &'a MarketSpec,
@@ -191,7 +191,7 @@ fn cancelled_json<'a>(
 }
 
 pub(super) async fn submit(
-    app: &App,
+    app: &SharedApp,
     market: MarketId,
     action: Action,
 ) -> Result<Decision, ApiError> {

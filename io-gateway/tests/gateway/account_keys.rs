@@ -1,7 +1,5 @@
 //! API keys as their owner makes, limits and revokes them, and what they then may do.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signer, SigningKey};
@@ -135,7 +133,7 @@ async fn a_revoked_key_signs_nothing_anywhere_within_a_second() {
     let exchange = Exchange::start("").await;
     let stand = &exchange.stand;
     let other = exchange.other_gateway("id = 2\n").await;
-    let app = Arc::clone(&other.app);
+    let app = other.app.clone();
     let following = tokio::spawn(async move { app.keys.follow(|_| ()).await });
     let ann = stand.browser("signup", "ann@example.org").await;
     let (secret, _) = stand.new_key(&ann, json!({"label": "bot"})).await;

@@ -91,14 +91,19 @@ async fn an_administrator_halts_and_reopens_a_market_and_sees_that_the_books_add
     assert_eq!(stand.place("19", "1").await.0, 200);
 
     for (symbol, body, code) in [
-        ("SOL_USDC", r#"{"orderBookState":"Closed"}"#, "NOT_IMPLEMENTED"),
-        ("SOL_USDC", r#"{"orderBookState":"Open","fees":{}}"#, "NOT_IMPLEMENTED"),
+        ("SOL_USDC", r#"{"fees":{"makerFeeBps":"10001"}}"#, "INVALID_CLIENT_REQUEST"),
+        ("SOL_USDC", r#"{"filters":{"price":{"maxMultiplier":"0.5"}}}"#, "INVALID_CLIENT_REQUEST"),
         ("SOL_USDC", r#"{"orderBookState":"open"}"#, "INVALID_CLIENT_REQUEST"),
         ("SOL_USDC", "{}", "INVALID_CLIENT_REQUEST"),
         ("SOL_EUR", r#"{"orderBookState":"Open"}"#, "INVALID_CLIENT_REQUEST"),
     ] {
         let (status, error) = patch(symbol, body).await;
         assert_eq!((status, &error["code"]), (400, &json!(code)), "{symbol} {body}");
+    }
+    for state in ["Closed", "LimitOnly", "PostOnly", "Open"] {
+        let body = format!(r#"{{"orderBookState":"{state}","fees":{{"takerFeeBps":"5"}}}}"#);
+        let (status, changed) = patch("SOL_USDC", &body).await;
+        assert_eq!((status, &changed["orderBookState"]), (200, &json!(state)), "{changed}");
     }
     let (_, error) = patch("SOL_USDC", r#"{"orderBookState":"Paused"}"#).await;
     assert!(error["message"].as_str().unwrap().starts_with("orderBookState: must be one of"));

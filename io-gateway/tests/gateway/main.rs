@@ -89,9 +89,9 @@ impl Stand {
         app.link.start(|_| ());
         let listener = server::listen(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = routes::router(Arc::clone(&app), Some(folder.path()));
+        let router = routes::router(app.clone(), Some(folder.path()));
         let stop = CancellationToken::new();
-        let serve = server::serve(listener, router, Arc::clone(&app), stop.clone());
+        let serve = server::serve(listener, router, app.clone(), stop.clone());
         let served = tokio::spawn(async move {
             serve.await;
             drop(folder);

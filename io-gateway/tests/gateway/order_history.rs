@@ -232,8 +232,8 @@ async fn store_triggers(postgres: &MigratedPostgres) {
         let id = id(slot);
         postgres
             .execute(&format!(
-                "INSERT INTO fills ({fills}) VALUES (7, 1, {at}, {second}, 1, 1, true, 1, {second}, \
-                 {id}, 2100, {lots}, {quote}, 0)"
+                "INSERT INTO fills ({fills}) VALUES (7, 1, {at}, {second}, 1, 1, true, 1, \
+                 {second}, {id}, 2100, {lots}, {quote}, 0)"
             ))
             .await;
     }

@@ -64,7 +64,10 @@ fn moved(config: &MarketConfig, ticks: u64, side: Side, by: u64) -> Price {
 }
 
 fn lots(config: &MarketConfig, rng: &mut StdRng) -> Lots {
-    Lots(rng.random_range(config.lots_min.0..=config.lots_max.0))
+    // The market may have come to take less, or more, than when the process began.
+    let (least, most) = (config.spec.lots_min, config.spec.lots_max);
+    let within = |lots: Lots| lots.clamp(least, most).0;
+    Lots(rng.random_range(within(config.lots_min)..=within(config.lots_max)))
 }
 
 #[cfg(test)]

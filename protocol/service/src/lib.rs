@@ -8,7 +8,11 @@ pub mod config;
 pub mod logs;
 pub mod ops;
 pub mod stop;
+#[cfg(feature = "follow")]
+pub mod shared_catalog;
 
 pub use args::CommonArgs;
 pub use config::{ConfigError, ExchangeFile};
 pub use ops::{Condition, Ops, OpsError};
+#[cfg(feature = "follow")]
+pub use shared_catalog::SharedCatalog;

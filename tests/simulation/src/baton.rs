@@ -133,15 +133,22 @@ fn run(
     outbound_records: usize,
 ) {
     loop {
+        // What fires is a frame of its own: the world may end between a trade and what it fires.
+        while let Some(frame) = shard.fire_next() {
+            deliver(frame, &mut outbound, outbound_records);
+        }
         let Some(input) = inbound.pop() else {
             give_back(Progress::Idle);
             continue;
         };
-        let frame = shard.apply(&input);
-        while outbound_records - outbound.depth() < frame.len() {
-            give_back(Progress::Full);
-        }
-        outbound.push(frame);
-        give_back(Progress::Applied);
+        deliver(shard.apply(&input), &mut outbound, outbound_records);
     }
+}
+
+fn deliver(frame: &[Record], outbound: &mut Outlet<Record>, outbound_records: usize) {
+    while outbound_records - outbound.depth() < frame.len() {
+        give_back(Progress::Full);
+    }
+    outbound.push(frame);
+    give_back(Progress::Applied);
 }

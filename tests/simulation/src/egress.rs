@@ -3,7 +3,7 @@
 use engine::egress::event_queues::{Append, Seen};
 use engine::egress::replies::{Letters, is_answer_to};
 use engine::error::JournalError;
-use protocol::{Frame, Outcome, Sequence, StreamCursor};
+use protocol::{Action, Frame, Outcome, Sequence, StreamCursor};
 
 use crate::life::{Ended, Life};
 use crate::redis::{Added, Broken, SimRedis};
@@ -33,6 +33,9 @@ impl Life {
         let mut letters = Letters::default();
         for frame in Frame::each_of(&block.frames) {
             let frame = frame.map_err(|error| Ended::ByItself(error.to_string()))?;
+            if matches!(frame.command.action, Action::Fire(_)) {
+                continue;
+            }
             durable_cursors.advance(frame.command.market(), frame.header.cursor);
             let mut send = |channel: &str, payload: &[u8]| {
                 out.push_back((channel.to_owned(), payload.to_vec()));

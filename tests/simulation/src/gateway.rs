@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use orderflow::rng::Rng;
 use protocol::{
     AccountId, Action, Command, Frame, GatewayId, MarketId, OrderId, Origin, Outcome, Refusal,
-    Sequence, keys,
+    Sequence, TriggerPlace, keys,
 };
 
 use crate::history::{EPOCH_DISGUISE, History};
@@ -153,9 +153,11 @@ impl Gateway {
             let market = frame.command.market();
             let acknowledged = Acknowledged { market, origin: waiting.command.origin, sequence };
             let rested = match (frame.header.outcome, told) {
-                (Outcome::Rested { order, .. }, Action::Place(place)) => {
-                    Some((place.account, order))
-                }
+                (Outcome::Rested { order, .. }, Action::Place(place))
+                | (
+                    Outcome::Waits { order, .. },
+                    Action::PlaceTrigger(TriggerPlace { place, .. }),
+                ) => Some((place.account, order)),
                 _ => None,
             };
             answered.push(Answer { acknowledged, rested });

@@ -8,7 +8,7 @@ use engine_core::replica::Replica;
 use engine_core::{AccountsState, Again, Input, Ledger, MarketState, Sequencer, Shard};
 use protocol::{
     AccountId, Action, AssetId, Catalog, Command, Frame, MarketId, Origin, Outcome, Refusal,
-    Sequence,
+    Sequence, Target, WaitingOrder,
 };
 
 use crate::listing::LIMITS;
@@ -37,7 +37,7 @@ impl History {
         for market in catalog.markets() {
             shard.add_market(market.clone(), MarketState::default()).expect("an empty market");
         }
-        shard.own_accounts(catalog.assets(), AccountsState::default());
+        shard.own_accounts(&catalog, AccountsState::default());
         History {
             replica: Replica::new(catalog.clone()),
             catalog,
@@ -94,7 +94,12 @@ impl History {
             frame.header.outcome,
             Outcome::Recognised { .. } | Outcome::Refused(Refusal::Stale)
         );
-        if is_decision && let Some(first) = self.decided.insert(name, sequence) {
+        // What fires has no name: the replica sees to it that nothing fires twice.
+        let is_named = !matches!(frame.command.action, Action::Fire(_));
+        if is_named
+            && is_decision
+            && let Some(first) = self.decided.insert(name, sequence)
+        {
             return Err(Violation(format!("{name:?} was carried out as {first} and {sequence}")));
         }
         if frame.is_effective() {
@@ -107,14 +112,20 @@ impl History {
     /// What shards did side by side, one alone comes to as well, in the order of the sequence. Only
     /// a hold that failed may have met less than there is by the time its command got its number.
     fn execute_again(&mut self, frame: &Frame<'_>) -> Result<(), Violation> {
-        let refused = Outcome::Refused(Refusal::InsufficientFunds);
-        let short = (frame.header.outcome == refused).then(|| self.paid(&frame.command)).flatten();
+        let funds = Refusal::InsufficientFunds;
+        let is_short = match frame.header.outcome {
+            Outcome::Refused(refusal) | Outcome::TriggerFailed { refusal, .. } => refusal == funds,
+            _ => false,
+        };
+        let short = is_short.then(|| self.paid(&frame.command)).flatten();
         let hidden = short.map(|(account, asset)| {
             let available = self.ledger.available(account, asset);
             self.ledger.hold(account, asset, available).expect("all there is");
             (account, asset, available)
         });
-        let again = if frame.header.outcome == refused {
+        let again = if is_short && matches!(frame.command.action, Action::Fire(_)) {
+            self.shard.fire_in(frame.command.market(), None).unwrap_or_default().as_flattened()
+        } else if is_short {
             let input = Input { cursor: frame.header.cursor, command: frame.command };
             self.shard.apply(&input).as_flattened()
         } else {
@@ -140,6 +151,17 @@ impl History {
         let (account, asset) = match &command.action {
             Action::Place(place) => {
                 (place.account, self.catalog.market(place.market)?.paid_asset(place.side))
+            }
+            Action::Fire(WaitingOrder { place, .. }) => {
+                (place.account, self.catalog.market(place.market)?.paid_asset(place.side))
+            }
+            Action::Amend(amend) => {
+                let orders = self.replica.market(amend.market)?.orders();
+                let order = match amend.target {
+                    Target::Order(order) => orders.get(order)?,
+                    Target::Client(id) => orders.by_client_id(amend.account, id)?.resting()?,
+                };
+                (amend.account, self.catalog.market(amend.market)?.paid_asset(order.side))
             }
             Action::Withdraw(transfer) => (transfer.account, transfer.asset),
             _ => return None,

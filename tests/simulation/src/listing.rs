@@ -1,8 +1,12 @@
 //! What is traded in the simulation: a triangle, so that what one market's trade brings in, another
 //! market's order spends, and shards meet in the same cells of the ledger.
 
+use std::num::NonZeroU32;
+
 use engine_core::ShardLimits;
-use protocol::{AssetId, Catalog, FeeRate, Increment, Lots, MarketId, MarketSpec, fixture};
+use protocol::{
+    AssetId, Catalog, FeeRate, Increment, Lots, MarketId, MarketSpec, Multipliers, fixture,
+};
 
 pub const ACCOUNTS_MAX: u32 = 5;
 pub const ASSETS: [AssetId; 3] = [AssetId(1), AssetId(2), AssetId(3)];
@@ -13,10 +17,15 @@ pub const LIMITS: ShardLimits = ShardLimits {
     open_orders_per_account_max: 12,
     trades_per_command_max: 8,
     accounts_max: ACCOUNTS_MAX,
+    markets_max: 5,
 };
 
 /// The most records a frame may have: header, command, events.
 pub const FRAME_RECORDS_MAX: usize = 2 + 12;
+
+pub fn times(min: u32, max: u32) -> Multipliers {
+    Multipliers { min_millionths: NonZeroU32::new(min), max_millionths: NonZeroU32::new(max) }
+}
 
 fn market(id: u16, base: AssetId, quote: AssetId) -> MarketSpec {
     MarketSpec {
@@ -32,6 +41,8 @@ fn market(id: u16, base: AssetId, quote: AssetId) -> MarketSpec {
         lots_max: Lots(100),
         maker_fee: FeeRate { millionths: 1000 },
         taker_fee: FeeRate { millionths: 2000 },
+        band: times(970_000, 1_030_000),
+        impact: times(980_000, 1_020_000),
         ..fixture::market()
     }
 }

@@ -1,13 +1,14 @@
-//! What clients ask: orders that trade, rest, are refused and are cancelled, deposits and
-//! withdrawals, some of them twice. Funds are short, so that holds fail.
+//! What clients ask: orders that trade, rest, wait, are refused, changed and cancelled, deposits
+//! and withdrawals, some of them twice. Funds are short, so that holds fail.
 
 use orderflow::rng::Rng;
 use protocol::{
-    AccountId, Action, BookState, ClientId, Lots, MarketId, OrderId, OrderKind, Place, Price,
-    SelfTradePrevention, Side, Target, TimeInForce, Transfer, TransferId, Units,
+    AccountId, Action, Amend, BookState, ClientId, FeeRate, LotTerms, Lots, MarketId, OrderId,
+    OrderKind, Place, Price, PriceTerms, SelfTradePrevention, Side, Target, TimeInForce, Transfer,
+    TransferId, Trigger, TriggerBy, TriggerPlace, Units, fixture,
 };
 
-use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE};
+use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE, times};
 
 /// Accounts that are made and funded before anything else.
 pub const ACCOUNTS: u32 = 4;
@@ -53,14 +54,60 @@ impl Workload {
             0..12 => self.transfer(),
             12..24 => self.cancel(market),
             24..27 => Action::cancel_all(market, self.account()),
-            27 => Action::CreateAccount,
-            28 => {
-                let state =
-                    if self.rng.below(4) == 0 { BookState::CancelOnly } else { BookState::Open };
+            27 | 28 => self.rare(market),
+            29 => {
+                let state = BookState::ALL[self.rng.below(5) as usize];
                 Action::SetBookState { market, state }
             }
-            29..32 => Action::SetBookState { market, state: BookState::Open },
-            _ => self.place(market),
+            30..33 => Action::SetBookState { market, state: BookState::Open },
+            33..43 => self.amend(market),
+            43 => {
+                let timeout_ms = 1000 * self.rng.below(3) as u32;
+                Action::SetCancelAfter { account: self.account(), timeout_ms }
+            }
+            44..59 => self.place_trigger(market),
+            _ => Action::Place(self.place(market)),
+        }
+    }
+
+    /// Its trigger is near what is traded, so that one that fires makes others fire.
+    fn place_trigger(&mut self, market: MarketId) -> Action {
+        let place = self.place(market);
+        let price = Price::from_ticks(PRICE - 4 + self.rng.below(9)).unwrap();
+        let trigger = Trigger { price, by: TriggerBy::LastPrice };
+        Action::PlaceTrigger(TriggerPlace { place, trigger })
+    }
+
+    fn amend(&mut self, market: MarketId) -> Action {
+        let (market, account, target) = self.named(market);
+        let rng = &mut self.rng;
+        let price = (rng.below(2) == 0).then(|| Price::from_ticks(PRICE - 3 + rng.below(7)));
+        let lots = (rng.below(4) != 0).then(|| Lots(1 + rng.below(30)));
+        let price = price.flatten();
+        Action::Amend(Amend { market, account, target, price, lots, valid_until_us: 0 })
+    }
+
+    fn rare(&mut self, market: MarketId) -> Action {
+        let rng = &mut self.rng;
+        match rng.below(3) {
+            0 => Action::CreateAccount,
+            1 => {
+                let price_min = fixture::price(PRICE - 3 - rng.below(4));
+                let price_max = fixture::price(PRICE + 2 + rng.below(4));
+                // Some are such as no market can have.
+                let (least, most) = (960 + rng.below(50) as u32, 1000 + rng.below(40) as u32);
+                let band = times(1000 * least, 1000 * most);
+                let impact = times(995_000, 1_000_000 + 1000 * rng.below(30) as u32);
+                let terms = PriceTerms { price_min, price_max, band, impact };
+                Action::SetPriceTerms { market, terms }
+            }
+            _ => {
+                let (lots_min, lots_max) = (Lots(rng.below(4)), Lots(20 + rng.below(20)));
+                let maker_fee = FeeRate { millionths: rng.below(5000) as u32 };
+                let taker_fee = FeeRate { millionths: rng.below(9000) as u32 };
+                let terms = LotTerms { lots_min, lots_max, maker_fee, taker_fee };
+                Action::SetLotTerms { market, terms }
+            }
         }
     }
 
@@ -86,20 +133,22 @@ impl Workload {
     }
 
     fn cancel(&mut self, market: MarketId) -> Action {
+        let (market, account, target) = self.named(market);
+        Action::Cancel { market, account, target }
+    }
+
+    /// An order that a client knows of, or one of some name.
+    fn named(&mut self, market: MarketId) -> (MarketId, AccountId, Target) {
         let known = self.known_orders.len() as u64;
         if 0 < known && self.rng.below(4) != 0 {
             let (account, order) = self.known_orders[self.rng.below(known) as usize];
-            return Action::Cancel {
-                market: order.market(),
-                account,
-                target: Target::Order(order),
-            };
+            return (order.market(), account, Target::Order(order));
         }
         let target = Target::Client(ClientId(self.rng.below(8) as u32));
-        Action::Cancel { market, account: self.account(), target }
+        (market, self.account(), target)
     }
 
-    fn place(&mut self, market: MarketId) -> Action {
+    fn place(&mut self, market: MarketId) -> Place {
         let rng = &mut self.rng;
         let side = if rng.below(2) == 0 { Side::Bid } else { Side::Ask };
         let ticks = PRICE - 3 + rng.below(7);
@@ -125,7 +174,7 @@ impl Workload {
             SelfTradePrevention::RejectBoth,
         ][rng.below(3) as usize];
         let client_id = (rng.below(3) == 0).then(|| ClientId(rng.below(8) as u32));
-        Action::Place(Place {
+        Place {
             market,
             account: self.account(),
             side,
@@ -134,6 +183,6 @@ impl Workload {
             self_trade_prevention,
             client_id,
             valid_until_us: 0,
-        })
+        }
     }
 }

@@ -49,6 +49,7 @@ impl Replica {
         let mut sum = StateSum::default();
         sum.accounts(u64::from(self.accounts.count()));
         self.accounts.transfers().iter().for_each(|done| sum.transfer(done));
+        self.listed().iter().for_each(|it| sum.listing(&it.listing));
         self.accounts.recognition.add_to(&mut sum);
         self.accounts.cancel_afters().add_to(&mut sum);
         for balance in self.balances() {
@@ -65,6 +66,8 @@ impl Replica {
             market.orders().last_given().for_each(|order| sum.generations(order));
             sum.trades(market.last_trade());
             sum.book_state(BookState::Open, market.book_state());
+            market.price_terms.into_iter().for_each(|terms| sum.price_terms(None, terms));
+            market.lot_terms.into_iter().for_each(|terms| sum.lot_terms(None, terms));
             market.recognition.add_to(&mut sum);
         }
         sum

@@ -28,12 +28,18 @@ pub enum Inconsistency {
     Recognition,
     #[error("after it the engine's state came to {found}, the replica's to {expected}")]
     Digest { expected: StateDigest, found: StateDigest },
-    #[error("an order was taken by a market that takes cancels only")]
+    #[error("a market took what it does not take in the state it is in")]
     BookState,
+    #[error("order {0} was taken at a price outside the market's band")]
+    PriceBand(OrderId),
+    #[error("order {0} is said to have ended at a price it may not pass, and there is none")]
+    PriceImpact(OrderId),
     #[error("what orders hold overflows or falls below zero")]
     HeldByOrders,
     #[error("market {0} is not listed")]
     UnknownMarket(MarketId),
+    #[error("market {0} is listed, and there is one of its id or its assets already")]
+    Listing(MarketId),
     #[error("account {0} does not exist")]
     UnknownAccount(AccountId),
     #[error("asset {0} is not listed")]

@@ -6,8 +6,8 @@ mod triggering;
 
 use protocol::{
     AccountId, BookState, CancelAll, CancelKinds, Closed, ClosedReason, Event, Frame, Interval,
-    Lots, MarketSpec, OpenOrder, OrderId, Outcome, Place, Price, Sequence, Side, Standing, Target,
-    Triggered, Units,
+    LotTerms, Lots, MarketSpec, OpenOrder, OrderId, Outcome, Place, Price, PriceTerms, Sequence,
+    Side, Standing, Target, Triggered, Units,
 };
 
 use super::StreamPosition;
@@ -20,13 +20,17 @@ use super::orders::Orders;
 use super::statistics::{Statistics, WindowFigures};
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
+use crate::rules;
 use crate::state::MarketState;
 use crate::touched::Touched;
 pub(super) use taking::Entrant;
 
 #[derive(Clone, Debug)]
 pub struct MarketReplica {
-    spec: MarketSpec,
+    /// Under the terms that apply.
+    pub(super) spec: MarketSpec,
+    pub(super) price_terms: Option<PriceTerms>,
+    pub(super) lot_terms: Option<LotTerms>,
     pub(super) stream: StreamPosition,
     pub(super) orders: Orders,
     levels: Levels,
@@ -85,6 +89,8 @@ impl MarketReplica {
         MarketReplica {
             orders: Orders::new(spec.id),
             spec,
+            price_terms: None,
+            lot_terms: None,
             stream: StreamPosition::default(),
             levels: Levels::default(),
             best: BothBest::default(),
@@ -104,6 +110,11 @@ impl MarketReplica {
 
     pub fn spec(&self) -> &MarketSpec {
         &self.spec
+    }
+
+    /// Those that the operator set while the market traded; `None`: those of the config apply.
+    pub(super) fn price_terms(&self) -> Option<PriceTerms> {
+        self.price_terms
     }
 
     pub fn orders(&self) -> &Orders {
@@ -172,6 +183,8 @@ impl MarketReplica {
             book_state: self.book_state,
             senders: self.recognition.state(),
             sum: self.sum,
+            price_terms: self.price_terms,
+            lot_terms: self.lot_terms,
         }
     }
 
@@ -202,6 +215,7 @@ impl MarketReplica {
         applied: &mut Applied,
     ) -> Result<(), Inconsistency> {
         let (order, lots_left) = self.order_of(frame)?;
+        self.check_place(place, order)?;
         applied.best_before = self.best;
         let taken = self.take(frame, place, frame.events(), applied)?;
         // After the events: a maker that left may have made room for this order's own slot.
@@ -263,6 +277,7 @@ impl MarketReplica {
         if frame.header.outcome != Outcome::Cancelled {
             return Err(Inconsistency::Outcome);
         }
+        rules::admits_cancel(self.book_state).map_err(|_| Inconsistency::BookState)?;
         applied.best_before = self.best;
         let mut count = 0;
         for event in frame.events() {
@@ -356,9 +371,6 @@ impl MarketReplica {
         };
         if order.market() != self.spec.id {
             return Err(Inconsistency::ForeignOrder(order));
-        }
-        if self.book_state == BookState::CancelOnly {
-            return Err(Inconsistency::BookState);
         }
         Ok((order, lots_left))
     }

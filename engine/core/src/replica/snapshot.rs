@@ -6,14 +6,15 @@
 //! frame.
 
 use protocol::{
-    AccountId, AssetId, BookState, Catalog, FinishedOrder, MarketId, Sequence, Standing, Units,
+    AccountId, AssetId, BookState, Catalog, FinishedOrder, LotTerms, MarketId, PriceTerms,
+    Sequence, Standing, Units,
 };
 use serde::{Deserialize, Serialize};
 
 use super::candles::Candle;
 use super::error::Inconsistency;
 use super::statistics::Bucket;
-use super::{MarketReplica, Replica, StreamPosition};
+use super::{Listed, MarketReplica, Replica, StreamPosition};
 use crate::cancel_after::CancelAfter;
 use crate::digest::StateSum;
 use crate::recognition::{Memory, Recognition, SenderState};
@@ -27,6 +28,7 @@ const ENTRIES_MAX: usize = 4096;
 #[derive(Serialize, Deserialize)]
 enum Piece {
     Head(Head),
+    Listed(Vec<Listed>),
     Transfers(Vec<TransferRecord>),
     CancelAfters(Vec<CancelAfter>),
     Balances(Vec<(AccountId, AssetId, Units)>),
@@ -59,6 +61,8 @@ struct MarketHead {
     update_id: u64,
     update_time_us: u64,
     book_state: BookState,
+    price_terms: Option<PriceTerms>,
+    lot_terms: Option<LotTerms>,
     candles: Vec<Option<Candle>>,
 }
 
@@ -96,6 +100,7 @@ impl Replica {
             sum: self.accounts.sum,
             fees: self.fees().collect(),
         }));
+        in_pieces(self.listed().iter().copied(), |some| write(&Piece::Listed(some)));
         let transfers = self.accounts.transfers().iter().copied();
         in_pieces(transfers, |some| write(&Piece::Transfers(some)));
         let cancel_afters = self.accounts.cancel_afters().iter();
@@ -133,6 +138,8 @@ impl MarketReplica {
             update_id: self.update_id(),
             update_time_us: self.update_time_us(),
             book_state: self.book_state(),
+            price_terms: self.price_terms,
+            lot_terms: self.lot_terms,
             candles: self.candles.latest.to_vec(),
         }));
         senders(market, &self.recognition, write);
@@ -186,6 +193,12 @@ impl Build {
     fn take(&mut self, piece: Piece) -> Result<(), SnapshotError> {
         match (self.stage, piece) {
             (Stage::Empty, Piece::Head(head)) => self.head(head),
+            (Stage::Accounts, Piece::Listed(listed)) => {
+                for one in listed {
+                    self.replica.restore_listed(one)?;
+                }
+                Ok(())
+            }
             (Stage::Accounts, Piece::Transfers(transfers)) => {
                 for done in &transfers {
                     self.replica.accounts.restore_transfer(done)?;
@@ -243,6 +256,9 @@ impl Build {
         market.update_id = head.update_id;
         market.update_time_us = head.update_time_us;
         market.book_state = head.book_state;
+        market.restore_terms(head.price_terms, head.lot_terms);
+        let spec = market.spec().clone();
+        self.replica.catalog.update(spec);
         self.stage = Stage::Market(head.market);
         Ok(())
     }

@@ -47,7 +47,7 @@ impl NaiveExchange {
         target: Target,
         events: &mut Vec<Event>,
     ) -> Result<(Outcome, i128), Refusal> {
-        let known = self.markets.get(&market).ok_or(Refusal::UnknownMarket)?;
+        let known = self.market_to_cancel_in(market)?;
         let id = known.find(account, target).ok_or(Refusal::OrderNotFound)?;
         events.push(self.cancel_one(market, id));
         Ok((Outcome::Cancelled, 0))
@@ -58,7 +58,7 @@ impl NaiveExchange {
         all: &CancelAll,
         events: &mut Vec<Event>,
     ) -> Result<(Outcome, i128), Refusal> {
-        let market = self.markets.get(&all.market).ok_or(Refusal::UnknownMarket)?.clone();
+        let market = self.market_to_cancel_in(all.market)?.clone();
         if all.account.get() > self.limits.accounts_max {
             return Err(Refusal::UnknownAccount);
         }
@@ -74,6 +74,14 @@ impl NaiveExchange {
             }
         }
         Ok((Outcome::Cancelled, 0))
+    }
+
+    fn market_to_cancel_in(&self, market: MarketId) -> Result<&NaiveMarket, Refusal> {
+        let market = self.markets.get(&market).ok_or(Refusal::UnknownMarket)?;
+        match market.state {
+            BookState::Closed => Err(Refusal::MarketClosed),
+            _ => Ok(market),
+        }
     }
 
     fn cancel_one(&mut self, market: MarketId, id: OrderId) -> Event {
@@ -108,6 +116,25 @@ impl super::NaiveOrder {
             self_trade_prevention: self.place.self_trade_prevention,
             post_only,
             reason,
+            price: self.price,
+            lots: self.lots,
+            lots_left: self.lots_left,
+            executed_quote: Units(self.executed_quote),
+            created_us: self.created_us,
+        }
+    }
+
+    /// As it rests.
+    pub fn open(&self, market: MarketId) -> OpenOrder {
+        OpenOrder {
+            order: self.id,
+            account: self.place.account,
+            client_id: self.place.client_id,
+            market,
+            side: self.place.side,
+            time_in_force: self.place.time_in_force,
+            self_trade_prevention: self.place.self_trade_prevention,
+            post_only: matches!(self.place.kind, OrderKind::Limit { post_only: true, .. }),
             price: self.price,
             lots: self.lots,
             lots_left: self.lots_left,

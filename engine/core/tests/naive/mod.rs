@@ -6,13 +6,15 @@
 mod accounts;
 mod amending;
 mod cancelling;
+mod checks;
+mod terms;
 mod rules;
 mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::*;
-use rules::{best_crossed, crosses, held_by};
+use rules::{best_crossed, held_by, is_in_reach};
 
 #[derive(Clone, Debug)]
 pub struct NaiveOrder {
@@ -51,6 +53,7 @@ pub struct NaiveExchange {
     pub fees: BTreeMap<AssetId, i128>,
     pub supply: BTreeMap<AssetId, i128>,
     pub accounts: u32,
+    decimals: BTreeMap<AssetId, u32>,
     transfers: BTreeMap<u128, (Sequence, Action)>,
     /// Deadline and last expiry.
     pub cancel_afters: BTreeMap<AccountId, (u64, u64)>,
@@ -67,6 +70,7 @@ pub struct NaiveLimits {
     pub open_orders_per_account_max: usize,
     pub steps_max: usize,
     pub accounts_max: u32,
+    pub markets_max: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub struct NaiveFrame {
 enum End {
     Done,
     DriedUp,
+    OutOfReach,
     SelfTrade,
     StepsMax,
 }
@@ -107,6 +112,7 @@ impl NaiveExchange {
             fees: BTreeMap::new(),
             supply: catalog.assets().iter().map(|asset| (asset.id, 0)).collect(),
             accounts: 0,
+            decimals: catalog.assets().iter().map(|asset| (asset.id, asset.decimals)).collect(),
             transfers: BTreeMap::new(),
             cancel_afters: BTreeMap::new(),
             seen: BTreeMap::new(),
@@ -153,13 +159,18 @@ impl NaiveExchange {
             Action::ExpireCancelAfter { account, deadline_us } => {
                 self.expire_cancel_after(account, deadline_us, command.time_us)
             }
+            Action::ListMarket(listing) => self.list(&listing),
+            Action::SetPriceTerms { market, terms } => self.set_price_terms(market, terms),
+            Action::SetLotTerms { market, terms } => self.set_lot_terms(market, terms),
             _ => Err(Refusal::TermsInvalid),
         };
         if let Some(market) = self.markets.get_mut(&command.market()) {
             market.time_us = command.time_us;
             market.settle_touched();
         }
-        self.seen.entry(name).or_insert(sequence);
+        if is_listed {
+            self.seen.entry(name).or_insert(sequence);
+        }
         let decided = decided.unwrap_or_else(|refusal| (Outcome::Refused(refusal), 0));
         self.frame(command.market(), decided, events)
     }
@@ -281,47 +292,6 @@ impl NaiveExchange {
         outcome
     }
 
-    fn check(&self, place: &Place, time_us: u64, market: &NaiveMarket) -> Result<(), Refusal> {
-        let spec = &market.spec;
-        if market.state == BookState::CancelOnly {
-            return Err(Refusal::CancelOnly);
-        }
-        if place.account.get() > self.limits.accounts_max {
-            return Err(Refusal::UnknownAccount);
-        }
-        if place.valid_until_us != 0 && time_us > place.valid_until_us {
-            return Err(Refusal::TooLate);
-        }
-        match place.kind {
-            OrderKind::Limit { price, lots, post_only } => {
-                if price < spec.price_min || price > spec.price_max {
-                    return Err(Refusal::PriceOutOfRange);
-                }
-                if lots < spec.lots_min || lots > spec.lots_max {
-                    return Err(Refusal::LotsOutOfRange);
-                }
-                let gtc = place.time_in_force == TimeInForce::GoodTillCancelled;
-                if post_only && !gtc {
-                    return Err(Refusal::PostOnlyNotAllowed);
-                }
-                if post_only && market.orders.iter().any(|maker| crosses(place, maker)) {
-                    return Err(Refusal::PostOnlyWouldTake);
-                }
-            }
-            OrderKind::MarketByLots { lots } => {
-                if lots < spec.lots_min || lots > spec.lots_max {
-                    return Err(Refusal::LotsOutOfRange);
-                }
-            }
-            OrderKind::MarketByQuote { quote } => {
-                if quote.0 == 0 || quote > Units::SUPPLY_MAX {
-                    return Err(Refusal::AmountOutOfRange);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Trades and credits both sides; what the taker pays is the caller's.
     fn trade(
         &mut self,
@@ -331,6 +301,7 @@ impl NaiveExchange {
         traded: &mut i128,
         quote: &mut i128,
     ) -> End {
+        let mut best_at_arrival = None;
         for step in 0.. {
             let market = self.markets.get_mut(&place.market).unwrap();
             let spec = market.spec.clone();
@@ -347,6 +318,10 @@ impl NaiveExchange {
                 return End::Done;
             }
             let Some(maker) = best_crossed(market, place) else { return End::DriedUp };
+            let best = *best_at_arrival.get_or_insert(maker.price);
+            if !is_in_reach(&spec, place, best, maker.price) {
+                return End::OutOfReach;
+            }
             let lots = wanted(maker.price).min(i128::from(maker.lots_left.0));
             if lots == 0 {
                 return End::Done;
@@ -460,6 +435,7 @@ impl NaiveExchange {
             End::Done if traded > 0 => return (Outcome::Filled { order }, 0),
             End::SelfTrade => ClosedReason::SelfTradePrevention,
             End::StepsMax => ClosedReason::TradesLimit,
+            End::OutOfReach => ClosedReason::PriceImpact,
             _ if is_limit => ClosedReason::ImmediateOrCancel,
             _ => ClosedReason::InsufficientLiquidity,
         };

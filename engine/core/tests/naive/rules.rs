@@ -25,6 +25,44 @@ pub(super) fn crosses(place: &Place, maker: &NaiveOrder) -> bool {
     }
 }
 
+/// In millionths of a tick.
+fn times(price: Price, millionths: u32) -> i128 {
+    i128::from(price.ticks()) * i128::from(millionths)
+}
+
+pub(super) fn is_in_band(market: &NaiveMarket, price: Price) -> bool {
+    let Multipliers { min_millionths, max_millionths } = market.spec.band;
+    let price = i128::from(price.ticks()) * 1_000_000;
+    let Some(last) = market.last_price else { return true };
+    min_millionths.is_none_or(|min| times(last, min.get()) <= price)
+        // A band is at least one tick high.
+        && max_millionths.is_none_or(|max| price <= times(last, max.get()).max(1_000_000))
+}
+
+/// Whether a market order may still take a maker at `price`; `best` was the best price when it
+/// came.
+pub(super) fn is_in_reach(spec: &MarketSpec, place: &Place, best: Price, price: Price) -> bool {
+    let Multipliers { min_millionths, max_millionths } = spec.impact;
+    let price = i128::from(price.ticks()) * 1_000_000;
+    match (place.kind, place.side) {
+        (OrderKind::Limit { .. }, _) => true,
+        (_, Side::Bid) => max_millionths.is_none_or(|max| price <= times(best, max.get())),
+        (_, Side::Ask) => min_millionths.is_none_or(|min| times(best, min.get()) <= price),
+    }
+}
+
+pub(super) fn admits(state: BookState, kind: &OrderKind) -> Option<Refusal> {
+    let is_limit = matches!(kind, OrderKind::Limit { .. });
+    let is_post_only = matches!(kind, OrderKind::Limit { post_only: true, .. });
+    match state {
+        BookState::Open => None,
+        BookState::CancelOnly => Some(Refusal::CancelOnly),
+        BookState::Closed => Some(Refusal::MarketClosed),
+        BookState::LimitOnly => (!is_limit).then_some(Refusal::LimitOnly),
+        BookState::PostOnly => (!is_post_only).then_some(Refusal::PostOnlyMarket),
+    }
+}
+
 /// Best price first; of one price, the first that came.
 pub(super) fn best_crossed(market: &NaiveMarket, place: &Place) -> Option<NaiveOrder> {
     let mut best: Option<&NaiveOrder> = None;

@@ -50,7 +50,7 @@ impl NaiveExchange {
         market: &NaiveMarket,
     ) -> Result<(), Refusal> {
         // As for a new order, in a market where it meets nobody.
-        let alone = NaiveMarket { orders: Vec::new(), ..market.clone() };
+        let alone = NaiveMarket { orders: Vec::new(), last_price: None, ..market.clone() };
         self.check(place, time_us, &alone)?;
         match place.kind {
             OrderKind::Limit { price, lots, .. }

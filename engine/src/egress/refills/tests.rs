@@ -12,6 +12,7 @@ use crate::journal::definitions::Definitions;
 use crate::journal::segment::JournalId;
 use crate::journal::tests::Folder;
 use crate::journal::writer::{Durability, Writer, WriterSettings};
+use crate::openings::ListedMarkets;
 
 const FRAMES: u64 = 20_000;
 
@@ -52,7 +53,7 @@ fn desks(folder: &Folder) -> Desks {
     }
     let position = Arc::new(DurablePosition::at(Some(Sequence(FRAMES))));
     let archive = Archive { disk: Arc::new(RealDisk), directory: folder.0.clone(), position };
-    Desks::new(archive, &fixture::catalog())
+    Desks::new(archive, Arc::new(ListedMarkets::of(&fixture::catalog())))
 }
 
 fn request(asker: &str, market: MarketId, after: u64) -> Request {

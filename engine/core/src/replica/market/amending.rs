@@ -9,6 +9,7 @@ use super::super::applied::Applied;
 use super::super::error::Inconsistency;
 use super::MarketReplica;
 use super::taking::Entrant;
+use crate::rules;
 
 impl MarketReplica {
     pub(in super::super) fn amend(
@@ -59,6 +60,17 @@ impl MarketReplica {
         let amount = Inconsistency::Amount(order);
         let executed = closed.lots.checked_sub(closed.lots_left).ok_or(amount)?;
         let left = lots.checked_sub(executed).filter(|left| !left.is_zero()).ok_or(amount)?;
+        let place = Place {
+            market: self.spec.id,
+            account: closed.account,
+            side: closed.side,
+            kind: OrderKind::Limit { price, lots, post_only: closed.post_only },
+            time_in_force: closed.time_in_force,
+            self_trade_prevention: closed.self_trade_prevention,
+            client_id: closed.client_id,
+            valid_until_us: 0,
+        };
+        self.check_place(&place, order)?;
         if price == closed.price && left <= closed.lots_left {
             let is_right = frame.header.outcome == Outcome::Rested { order, lots_left: left };
             if !is_right || events.next().is_some() {
@@ -69,16 +81,6 @@ impl MarketReplica {
             return Ok(());
         }
         let (before, triggered) = self.take_out(closed, applied)?;
-        let place = Place {
-            market: before.market,
-            account: before.account,
-            side: before.side,
-            kind: OrderKind::Limit { price, lots, post_only: before.post_only },
-            time_in_force: before.time_in_force,
-            self_trade_prevention: before.self_trade_prevention,
-            client_id: before.client_id,
-            valid_until_us: 0,
-        };
         let taken = self.take(frame, &place, events, applied)?;
         let entrant = Entrant {
             place: &place,
@@ -132,6 +134,7 @@ impl MarketReplica {
         }
         let kind = amended(before.place.kind, amend.price, amend.lots);
         let kind = kind.ok_or(Inconsistency::Outcome)?;
+        rules::admits(self.book_state, &kind).map_err(|_| Inconsistency::BookState)?;
         let unknown = Inconsistency::UnknownOrder(order);
         let waiting = self.orders.waiting_mut(order).ok_or(unknown)?;
         waiting.place.kind = kind;

@@ -1,12 +1,13 @@
 //! The frame's own order goes to market: what it trades, removes, leaves and becomes.
 
 use protocol::{
-    ClosedReason, Event, Frame, Lots, OpenOrder, OrderId, OrderKind, Outcome, Place, Price, Side,
+    ClosedReason, Event, Frame, Lots, OpenOrder, OrderId, OrderKind, Outcome, Place, Side,
     Standing, TimeInForce, Trade, Triggered, Units,
 };
 
 use super::super::applied::Applied;
 use super::super::error::Inconsistency;
+use super::super::limits::reaches;
 use super::MarketReplica;
 use crate::touched::Touched;
 
@@ -80,6 +81,9 @@ impl MarketReplica {
         match frame.header.outcome {
             Outcome::Rested { .. } => self.rest(frame, entrant, lots_left, quote, applied),
             Outcome::Expired { reason, .. } => {
+                if reason == ClosedReason::PriceImpact {
+                    self.check_impact(entrant.place, entrant.order, applied.best_before)?;
+                }
                 let left = (lots_left, Some(reason));
                 self.finished.done(frame, entrant, (executed, quote), left);
                 Ok(())
@@ -103,6 +107,7 @@ impl MarketReplica {
             return Err(Inconsistency::TradeId { last: self.last_trade, found: trade.id });
         }
         let maker_side = place.side.opposite();
+        let limit = self.limit_of(place, applied.best_before);
         let unknown = Inconsistency::UnknownOrder(trade.maker_order);
         let maker = self.orders.get_mut(trade.maker_order).ok_or(unknown)?;
         let fits = trade.taker_side == place.side
@@ -114,8 +119,8 @@ impl MarketReplica {
         if !fits {
             return Err(Inconsistency::Maker { trade: trade.id, maker: trade.maker_order });
         }
-        if let OrderKind::Limit { price, .. } = place.kind
-            && !reaches(place.side, price, trade.price)
+        if let Some(limit) = limit
+            && !reaches(place.side, limit, trade.price)
         {
             return Err(Inconsistency::BeyondLimit(trade.id));
         }
@@ -179,14 +184,6 @@ impl MarketReplica {
             return Err(Inconsistency::Crossed(order));
         }
         Ok(())
-    }
-}
-
-/// Whether a taker's limit allows `price`.
-fn reaches(taker: Side, limit: Price, price: Price) -> bool {
-    match taker {
-        Side::Bid => price <= limit,
-        Side::Ask => limit <= price,
     }
 }
 

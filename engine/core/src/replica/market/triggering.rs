@@ -1,14 +1,15 @@
 //! Orders of one market that wait for their trigger, and what becomes of them.
 
 use protocol::{
-    Action, BookState, Frame, Lots, OrderId, Outcome, Place, Standing, TriggerDirection,
-    TriggerPlace, Triggered, Units, WaitingOrder, Withdrawn,
+    Action, Frame, Lots, OrderId, Outcome, Place, Standing, TriggerDirection, TriggerPlace,
+    Triggered, Units, WaitingOrder, Withdrawn,
 };
 
 use super::super::applied::Applied;
 use super::super::error::Inconsistency;
 use super::MarketReplica;
 use super::taking::Entrant;
+use crate::rules;
 
 impl MarketReplica {
     /// The order that has to fire before the market's next command.
@@ -48,9 +49,7 @@ impl MarketReplica {
         if order.market() != self.spec.id {
             return Err(Inconsistency::ForeignOrder(order));
         }
-        if self.book_state == BookState::CancelOnly {
-            return Err(Inconsistency::BookState);
-        }
+        rules::admits(self.book_state, &placed.place.kind).map_err(|_| Inconsistency::BookState)?;
         let TriggerPlace { place, trigger } = *placed;
         let last = self.touched.map(|touched| touched.last);
         if direction != TriggerDirection::of(trigger.price, last, place.side) {
@@ -84,6 +83,7 @@ impl MarketReplica {
             return if is_bare { Ok(()) } else { Err(Inconsistency::Outcome) };
         }
         let (order, lots_left) = self.order_of(frame)?;
+        self.check_place(&waiting.place, order)?;
         applied.best_before = self.best;
         let taken = self.take(frame, &waiting.place, frame.events(), applied)?;
         let entrant = Entrant {
