@@ -51,12 +51,14 @@ fn every_operation(world: &mut World) {
     reopen_markets(world);
 }
 
-/// The audit trades in every one, and the last that was tried may have been to halt it.
+/// The audit trades in every one, and the last that was tried may have been to halt it or to bound
+/// its prices.
 fn reopen_markets(world: &World) {
     let (rest_url, token) = (world.rest_url(), world.stack().admin().token);
     let bearer = format!("Bearer {token}");
     let headers = [("Authorization", bearer.as_str())];
-    let body = json!({"orderBookState": "Open"});
+    let body = json!({"orderBookState": "Open", "minPrice": null, "maxPrice": null,
+        "minMultiplier": null, "maxMultiplier": null, "minQuantity": null, "maxQuantity": null});
     for market in world.public("/api/v1/markets").ok().as_array().unwrap() {
         let symbol = market["symbol"].as_str().unwrap();
         let url = format!("{rest_url}/admin/v1/markets/{symbol}");

@@ -179,10 +179,9 @@ forms! {
                 .build(),
         )),
     );
-    // The other states are known and refused.
-    BookStateInput: words(
-        &[BookState::Open, BookState::CancelOnly].map(market_json::book_state_name),
-        ""
+    FeeInput: either(
+        text(r"^([0-9]+(\.[0-9]+)?|-0+(\.0+)?)$", "2.5", "With at most two decimals."),
+        ObjectBuilder::new().schema_type(SchemaType::Type(Type::Number)).minimum(Some(0)).into(),
     );
     // Without NUL, which PostgreSQL cannot keep.
     Label: bounded(0, admin::LABEL_CHARS_MAX, r"^[^\x00]*$", "Text of your own.");
