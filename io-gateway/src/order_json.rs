@@ -1,26 +1,24 @@
 //! The contract's order object, from what the engine decided, from an order that is open, or from
 //! one that has ended.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use protocol::{
     Amend, AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder,
-    OrderId, OrderKind, Outcome, Place, Refusal, SelfTradePrevention, Side, Standing, TimeInForce,
-    Trade, Triggered, Units, WaitingOrder, text,
+    OrderId, OrderKind, Outcome, Place, SelfTradePrevention, Side, Standing, TimeInForce, Trade,
+    Triggered, Units, WaitingOrder, text,
 };
-use serde::{Serialize, Serializer};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
-use utoipa::{PartialSchema, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::admission::{NewOrder, TRIGGER_SOURCES};
 use crate::error::ApiError;
+use crate::null::Null;
 use crate::openapi::values::{
     AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, Milliseconds, OperationWord,
     OrderId as OrderIdValue, OrderMoment, OrderTypeWord, SelfTradePreventionWord, SideWord, Symbol,
     TimeInForceWord, TradeNumber, TriggerSourceWord,
 };
+use crate::order_endings::{expiry_reason, failure_reason};
 use crate::replies::Decision;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
@@ -332,67 +330,6 @@ pub(crate) fn naive(time_us: u64) -> String {
 pub(crate) fn naive_time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
 }
-
-/// Every reason for which an order expires.
-const EXPIRIES: [ClosedReason; 6] = [
-    ClosedReason::ImmediateOrCancel,
-    ClosedReason::FillOrKill,
-    ClosedReason::SelfTradePrevention,
-    ClosedReason::InsufficientLiquidity,
-    ClosedReason::TradesLimit,
-    ClosedReason::PriceImpact,
-];
-
-/// The contract's word; what was asked for is no expiry.
-const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
-    match reason {
-        ClosedReason::ByRequest | ClosedReason::Amended => None,
-        ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
-        ClosedReason::FillOrKill => Some("FillOrKill"),
-        ClosedReason::SelfTradePrevention => Some("SelfTradePrevention"),
-        ClosedReason::InsufficientLiquidity => Some("InsufficientLiquidity"),
-        ClosedReason::TradesLimit => Some("Unknown"),
-        ClosedReason::PriceImpact => Some("PriceImpact"),
-    }
-}
-
-/// The contract's word for why an order was refused when it fired.
-const fn failure_reason(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::InsufficientFunds => "InsufficientFunds",
-        Refusal::PriceOutOfRange => "InvalidPrice",
-        Refusal::LotsOutOfRange | Refusal::AmountOutOfRange => "InvalidQuantity",
-        Refusal::OutsidePriceBand => "PriceOutOfBounds",
-        Refusal::PostOnlyWouldTake => "PostOnlyTaker",
-        Refusal::PostOnlyMarket => "PostOnlyMode",
-        _ => "Unknown",
-    }
-}
-
-/// Every word of `expiryReason`, once.
-pub fn ending_words() -> Vec<&'static str> {
-    let expired = EXPIRIES.into_iter().filter_map(expiry_reason);
-    let words: BTreeSet<_> = expired.chain(Refusal::ALL.into_iter().map(failure_reason)).collect();
-    words.into_iter().collect()
-}
-
-/// Always `null`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Null;
-
-impl Serialize for Null {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_none()
-    }
-}
-
-impl PartialSchema for Null {
-    fn schema() -> RefOr<Schema> {
-        AbsentValue::schema()
-    }
-}
-
-impl ToSchema for Null {}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

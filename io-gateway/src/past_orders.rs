@@ -46,9 +46,9 @@ pub struct Wanted {
 
 const POSITIONS: &str = "SELECT stream, last_sequence FROM sink_position WHERE stream = ANY($1)";
 
-/// The end of a maker that was filled has its other columns in the latest row of its coming to rest.
-/// From then on it traded at its own price alone, which the fill that ended it tells, a lot. What ends
-/// an order that fired has its trigger in the row of that.
+/// The end of a maker that was filled has its other columns in the latest row of its coming to
+/// rest. From then on it traded at its own price alone, which the fill that ended it tells, a lot.
+/// What ends an order that fired has its trigger in the row of that.
 const ROWS: &str = "\
     SELECT e.order_id, e.market_id, e.side, e.lots_left, e.reason, e.ts, e.sequence, \
      coalesce(e.order_type, p.order_type) AS order_type, \

@@ -134,8 +134,8 @@ fn trades_are_consecutive(database: &Database) {
     assert_eq!(sides, 2 * database.number("SELECT count(*) FROM trades"));
 }
 
-/// Each is placed once, fires once at most and ends once at most; it may be amended in between, which
-/// tells it anew under the time of its creation.
+/// Each is placed once, fires once at most and ends once at most; it may be amended in between,
+/// which tells it anew under the time of its creation.
 fn orders_are_unique(database: &Database) {
     let placed = "is_placement AND triggered_at IS NULL AND created_at = ts";
     for condition in [placed, "is_placement AND triggered_at = ts", "NOT is_placement"] {
