@@ -48,6 +48,8 @@ pub mod link;
 pub mod epoch;
 pub mod replies;
 pub mod order_json;
+pub mod order_endings;
+pub mod null;
 pub mod history;
 pub mod past_orders;
 pub mod past_fills;

@@ -18,6 +18,7 @@ pub mod values;
 pub mod queries;
 pub mod bodies;
 pub mod order_bodies;
+pub mod market_bodies;
 pub mod answers;
 mod refusals;
 

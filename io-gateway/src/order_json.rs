@@ -1,24 +1,25 @@
 //! The contract's order object, from what the engine decided, from an order that is open, or from
 //! one that has ended.
 
-mod members;
-
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use protocol::{
     Amend, AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder,
-    OrderId, OrderKind, Outcome, Place, Refusal, SelfTradePrevention, Side, Standing, TimeInForce,
-    Trade, Triggered, Units, WaitingOrder, text,
+    OrderId, OrderKind, Outcome, Place, SelfTradePrevention, Side, Standing, TimeInForce, Trade,
+    Triggered, Units, WaitingOrder, text,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admission::{NewOrder, TRIGGER_SOURCES};
 use crate::error::ApiError;
+use crate::null::Null;
+use crate::openapi::values::{
+    AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, Milliseconds, OperationWord,
+    OrderId as OrderIdValue, OrderMoment, OrderTypeWord, SelfTradePreventionWord, SideWord, Symbol,
+    TimeInForceWord, TradeNumber, TriggerSourceWord,
+};
+use crate::order_endings::{expiry_reason, failure_reason};
 use crate::replies::Decision;
-use members::{Absent, CreatedAt, PastOnly, PresentOnly, TriggerJson};
-pub use members::{FillJson, Null, OrderJson};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[schema(as = OrderStatus)]
@@ -330,47 +331,140 @@ pub(crate) fn naive_time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
 }
 
-/// Every reason for which an order expires.
-const EXPIRIES: [ClosedReason; 6] = [
-    ClosedReason::ImmediateOrCancel,
-    ClosedReason::FillOrKill,
-    ClosedReason::SelfTradePrevention,
-    ClosedReason::InsufficientLiquidity,
-    ClosedReason::TradesLimit,
-    ClosedReason::PriceImpact,
-];
-
-/// The contract's word; what was asked for is no expiry.
-const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
-    match reason {
-        ClosedReason::ByRequest | ClosedReason::Amended => None,
-        ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
-        ClosedReason::FillOrKill => Some("FillOrKill"),
-        ClosedReason::SelfTradePrevention => Some("SelfTradePrevention"),
-        ClosedReason::InsufficientLiquidity => Some("InsufficientLiquidity"),
-        ClosedReason::TradesLimit => Some("Unknown"),
-        ClosedReason::PriceImpact => Some("PriceImpact"),
-    }
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Order)]
+pub struct OrderJson<'m> {
+    /// `Ok` in the answer of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = OperationWord, required = false)]
+    pub operation: Option<&'static str>,
+    #[schema(value_type = OrderTypeWord)]
+    order_type: &'static str,
+    #[schema(value_type = OrderIdValue)]
+    pub id: String,
+    #[schema(value_type = Option<ClientNumber>, required)]
+    client_id: Option<u32>,
+    #[schema(value_type = Symbol)]
+    symbol: &'m str,
+    #[schema(value_type = SideWord)]
+    side: Side,
+    #[schema(value_type = TimeInForceWord)]
+    time_in_force: TimeInForce,
+    #[schema(value_type = SelfTradePreventionWord)]
+    self_trade_prevention: SelfTradePrevention,
+    status: Status,
+    #[schema(value_type = OrderMoment)]
+    created_at: CreatedAt,
+    #[schema(value_type = DecimalText)]
+    executed_quantity: String,
+    #[schema(value_type = DecimalText)]
+    executed_quote_quantity: String,
+    #[schema(value_type = DecimalText)]
+    quantity: String,
+    /// Only of market orders; null when by quantity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DecimalText>, required = false)]
+    quote_quantity: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = DecimalText, required = false)]
+    price: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    post_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AbsentValue, required = false)]
+    slippage_tolerance: Option<Null>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AbsentValue, required = false)]
+    slippage_tolerance_type: Option<Null>,
+    #[serde(flatten)]
+    trigger: TriggerJson,
+    #[serde(flatten)]
+    absent: Absent,
+    #[serde(flatten)]
+    present_only: Option<PresentOnly>,
+    #[serde(flatten)]
+    past_only: Option<PastOnly>,
+    /// Our own addition: the taker's trades of this step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub fills: Option<Vec<FillJson<'m>>>,
 }
 
-/// The contract's word for why an order was refused when it fired.
-const fn failure_reason(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::InsufficientFunds => "InsufficientFunds",
-        Refusal::PriceOutOfRange => "InvalidPrice",
-        Refusal::LotsOutOfRange | Refusal::AmountOutOfRange => "InvalidQuantity",
-        Refusal::OutsidePriceBand => "PriceOutOfBounds",
-        Refusal::PostOnlyWouldTake => "PostOnlyTaker",
-        Refusal::PostOnlyMarket => "PostOnlyMode",
-        _ => "Unknown",
-    }
+/// What an order waits for, or waited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderTrigger)]
+struct TriggerJson {
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    trigger_price: Option<String>,
+    #[schema(value_type = Option<DecimalText>, required = true)]
+    trigger_quantity: Option<String>,
+    #[schema(value_type = Option<TriggerSourceWord>, required = true)]
+    trigger_by: Option<&'static str>,
 }
 
-/// Every word of `expiryReason`, once.
-pub fn ending_words() -> Vec<&'static str> {
-    let expired = EXPIRIES.into_iter().filter_map(expiry_reason);
-    let words: BTreeSet<_> = expired.chain(Refusal::ALL.into_iter().map(failure_reason)).collect();
-    words.into_iter().collect()
+/// Members of features that no order here has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderAbsent)]
+struct Absent {
+    strategy_id: Null,
+    stop_loss_trigger_price: Null,
+    stop_loss_limit_price: Null,
+    stop_loss_trigger_by: Null,
+    take_profit_trigger_price: Null,
+    take_profit_limit_price: Null,
+    take_profit_trigger_by: Null,
+}
+
+/// Members that the history leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderPresentOnly)]
+struct PresentOnly {
+    #[schema(required = false)]
+    reduce_only: Null,
+    #[schema(required = false)]
+    related_order_id: Null,
+    #[schema(value_type = Option<Milliseconds>, required = false)]
+    triggered_at: Option<u64>,
+}
+
+/// Members that only the history has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderPastOnly)]
+struct PastOnly {
+    #[schema(value_type = Option<ExpiryReason>, required = false)]
+    expiry_reason: Option<&'static str>,
+    #[schema(required = false)]
+    system_order_type: Null,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum CreatedAt {
+    Milliseconds(u64),
+    /// Without a zone, in the history.
+    Naive(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Fill)]
+pub struct FillJson<'m> {
+    #[schema(value_type = DecimalText)]
+    price: String,
+    #[schema(value_type = DecimalText)]
+    quantity: String,
+    #[schema(value_type = TradeNumber)]
+    trade_id: u64,
+    #[schema(value_type = DecimalText)]
+    fee: String,
+    #[schema(value_type = AssetSymbol)]
+    fee_symbol: &'m str,
 }
 
 /// The taker's side of each trade; its fee is taken from what it received.

@@ -2,7 +2,8 @@
 requests that keep to the description and requests that do not.
 
 Run as a program it starts schemathesis; schemathesis then loads it as its hooks, which sign each
-request as it is about to be sent and take the administrator's token where that is asked for.
+request as it is about to be sent, and take the administrator's token or the session of a browser
+where that is asked for.
 """
 
 import base64
@@ -13,6 +14,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+import uuid
 
 REST_URL = os.environ["EXCHANGE_REST_URL"]
 CHECKS = (
@@ -29,6 +31,9 @@ SEED = "20260101"
 EXAMPLES = "100"
 REQUEST_SECONDS_MAX = "15"
 WINDOW = "60000"
+PASSWORD = "correct horse battery"
+# Each sign-out ends one; of one login so many may be open.
+SESSIONS_TO_END = 12
 
 
 def start():
@@ -126,13 +131,34 @@ def pairs(found):
     return [f"{name}={value}" for name, value in sorted(found.items())]
 
 
+def flag_in_lower_case(value):
+    return value.lower() if value.lower() in ("true", "false") else value
+
+
 def signed_text(request, instruction, timestamp):
     query = urllib.parse.urlsplit(request.url).query
     sent = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    sent = [(name, flag_in_lower_case(value)) for name, value in sent]
     of_query = [f"{name}={value}" for name, value in sorted(sent, key=lambda one: one[0])]
     first = f"instruction={instruction}"
     pieces = ["&".join([first, *of_query, *of_body]) for of_body in pairs_of_body(request)]
     return "&".join([*pieces, f"timestamp={timestamp}", f"window={WINDOW}"])
+
+
+class Session:
+    """The session of a browser that has signed in: its cookie and its CSRF token."""
+
+    def __init__(self, how, email):
+        body = json.dumps({"email": email, "password": PASSWORD}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{REST_URL}/auth/v1/{how}", body, headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            self.cookie = answer.headers["Set-Cookie"].split(";")[0]
+            self.csrf = json.load(answer)["csrfToken"]
+
+    def enter(self, request):
+        request.headers["Cookie"] = self.cookie
+        request.headers["X-CSRF-Token"] = self.csrf
 
 
 class Caller(AuthBase):
@@ -141,16 +167,26 @@ class Caller(AuthBase):
     def __init__(self):
         self.operations = operations()
         self.secret = Ed25519PrivateKey.from_private_bytes(base64.b64decode(SECRET))
+        email = f"{uuid.uuid4().hex}@example.org"
+        self.session = Session("signup", email)
+        self.to_end = [Session("login", email) for _ in range(SESSIONS_TO_END)]
 
     def __call__(self, request):
         path = urllib.parse.urlsplit(request.url).path
         if path.startswith("/admin/"):
             request.headers["Authorization"] = f"Bearer {ADMIN_TOKEN}"
             return request
+        if path.startswith("/auth/v1/"):
+            self.session_for(request, path).enter(request)
+            return request
         for method, pattern, instruction in self.operations:
             if method == request.method and pattern.match(path):
                 self.sign(request, instruction)
         return request
+
+    def session_for(self, request, path):
+        signs_out = request.method == "POST" and path.rstrip("/") == "/auth/v1/logout"
+        return self.to_end.pop() if signs_out and self.to_end else self.session
 
     def sign(self, request, instruction):
         timestamp = str(int(time.time() * 1000))
@@ -175,7 +211,11 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.check
 def good_requests_are_let_in(context, response, case):
-    """Else all that was tried would have been the door."""
+    """Else all that was tried would have been the door. Signing in is one: nobody has the logins
+    that are made up.
+    """
+    if case.operation.path == "/auth/v1/login":
+        return
     if case.meta is not None and case.meta.generation.mode.is_positive:
         assert response.status_code not in (401, 403), response.text
 

@@ -134,9 +134,11 @@ fn trades_are_consecutive(database: &Database) {
     assert_eq!(sides, 2 * database.number("SELECT count(*) FROM trades"));
 }
 
-/// One that waited (kind 5) is placed once more when it fires.
+/// Each is placed once, fires once at most and ends once at most; it may be amended in between,
+/// which tells it anew under the time of its creation.
 fn orders_are_unique(database: &Database) {
-    for condition in ["kind = 5", "is_placement AND kind <> 5", "NOT is_placement"] {
+    let placed = "is_placement AND triggered_at IS NULL AND created_at = ts";
+    for condition in [placed, "is_placement AND triggered_at = ts", "NOT is_placement"] {
         let statement = format!(
             "SELECT order_id, count(*) FROM order_events WHERE {condition} \
              GROUP BY 1 HAVING 1 < count(*)"

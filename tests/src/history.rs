@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::refill::{Content, PageHead, Request};
-use protocol::{Frame, MarketId, Outcome, Sequence, keys};
+use protocol::{Action, Frame, MarketId, Outcome, Sequence, keys};
 use redis::{Connection, cmd};
 use xtask::client::now_ms;
 
@@ -144,7 +144,9 @@ impl Stream {
                 let before = self.trades.insert(i128::from(trade.id.0), what);
                 assert_eq!(before, None, "trade {:?} twice", trade.id);
             }
-            if let Some(order) = placed(&header.outcome) {
+            // Its outcome tells an order once more when it fires, or is amended.
+            let places = matches!(frame.command.action, Action::Place(_) | Action::PlaceTrigger(_));
+            if let Some(order) = placed(&header.outcome).filter(|_| places) {
                 assert!(self.orders.insert(order), "order {order} was placed twice");
             }
             self.last = header.sequence.0;

@@ -4,7 +4,9 @@ use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::values::{Count, DecimalText, Microseconds, Milliseconds, Moment, RefusedWord};
+use super::values::{
+    Count, DecimalText, Microseconds, Milliseconds, Moment, RefusedWord, Sequence, Symbol,
+};
 use crate::error::Code;
 use crate::order_json::OrderJson;
 
@@ -87,4 +89,53 @@ pub struct RefusedOrder {
     pub operation: RefusedWord,
     pub code: Code,
     pub message: String,
+}
+
+/// How the engine's parts stand, as the engine writes it.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Engine)]
+pub struct EngineStanding {
+    /// Names this life of the engine: microseconds since 1970 at which it began.
+    pub life: Count,
+    /// The last durable command.
+    pub sequence: Sequence,
+    pub time_us: Microseconds,
+    pub shards: Vec<EngineShard>,
+    pub journal: EngineJournal,
+    pub snapshot: EngineSnapshot,
+}
+
+/// Counts since this life began.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineShard {
+    /// Null: wherever the system puts it.
+    #[schema(required)]
+    pub core: Option<usize>,
+    pub markets: Vec<Symbol>,
+    pub commands: u64,
+    pub stalls: u64,
+    /// Commands that wait in front of it.
+    pub inbound_depth: u64,
+    /// Records that wait behind it.
+    pub outbound_depth: u64,
+}
+
+#[derive(Debug, ToSchema)]
+pub struct EngineJournal {
+    /// The last durable frame.
+    pub sequence: u64,
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineSnapshot {
+    /// The last frame of the newest one on disk; 0: there is none.
+    pub sequence: u64,
+    /// Null: an earlier life of the engine wrote it.
+    #[schema(required)]
+    pub age_ms: Option<u64>,
 }

@@ -5,9 +5,8 @@
 use utoipa::ToSchema;
 
 use super::values::{
-    AbsentValue, Address, AddressInput, Amount, Blockchain, BookStateInput, Email, FalseFlag,
-    KeyLabel, Label, LeverageOne, ListedAsset, NewPassword, Password, PublicKeyText,
-    TransferIdText, WithdrawalClientIdInput,
+    Address, AddressInput, Amount, Blockchain, Email, FalseFlag, KeyLabel, Label, LeverageOne,
+    ListedAsset, NewPassword, Password, PublicKeyText, TransferIdText, WithdrawalClientIdInput,
 };
 
 /// Margin is not offered: only its being off can be asked for.
@@ -42,17 +41,6 @@ pub struct Transfer {
     pub asset: ListedAsset,
     pub quantity: Amount,
     pub transfer_id: TransferIdText,
-}
-
-#[derive(Debug, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(max_properties = 64)]
-pub struct ChangeMarket {
-    pub order_book_state: BookStateInput,
-    #[schema(required = false)]
-    pub fees: AbsentValue,
-    #[schema(required = false)]
-    pub filters: AbsentValue,
 }
 
 #[derive(Debug, ToSchema)]

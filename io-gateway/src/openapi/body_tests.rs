@@ -4,7 +4,9 @@ use protocol::{AccountId, Catalog};
 use serde_json::{Value, json};
 
 use super::tests::complaints;
+use crate::market_terms::Written;
 use crate::parameters::Parameters;
+use crate::routes::admin_markets::BOOK_STATES;
 use crate::routes::{auth_accounts, auth_keys, cancel_after};
 use crate::{admission, fixture};
 
@@ -210,6 +212,33 @@ fn a_key_of_one_s_own_is_read_just_when_it_is_as_described() {
         let body = json!({"label": "x", "allowedAddresses": addresses});
         assert_same("AddOwnKey", &body, |it| auth_keys::addresses(it).is_ok());
     }
+}
+
+#[test]
+fn terms_of_a_market_are_read_just_when_they_are_as_described() {
+    let catalog = fixture::catalog();
+    let market = &catalog.markets()[0];
+    let read = |written: &Parameters<'_>, text: &str| {
+        written.choice("orderBookState", &BOOK_STATES).is_ok()
+            && Written::read(text.as_bytes()).is_ok_and(|it| it.terms(market, market).is_ok())
+    };
+    let fees = [json!(null), json!({}), json!({"makerFeeBps": "0"}), json!({"takerFeeBps": 2.5})];
+    let bad_fees =
+        [json!({"makerFeeBps": "-1"}), json!({"takerFeeBps": true}), json!([]), json!(7)];
+    let prices =
+        [json!(null), json!({"minPrice": "1", "maxPrice": null}), json!({"minPrice": "0"})];
+    let states =
+        [json!(null), json!("Closed"), json!("LimitOnly"), json!("PostOnly"), json!("open")];
+    let mut found = 0;
+    for fees in fees.iter().chain(&bad_fees) {
+        for (price, state) in prices.iter().flat_map(|it| states.iter().map(move |at| (it, at))) {
+            let body = json!({"fees": fees, "filters": {"price": price}, "orderBookState": state});
+            let text = body.to_string();
+            assert_same("ChangeMarket", &body, |it| read(it, &text));
+            found += usize::from(complaints("ChangeMarket", &body).is_empty());
+        }
+    }
+    assert_eq!(found, 4 * 2 * 4);
 }
 
 #[test]

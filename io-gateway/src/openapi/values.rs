@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::admission;
 use crate::chains;
 use crate::logins;
-use crate::order_json;
+use crate::order_endings;
 use crate::routes::{
     admin, auth_accounts, auth_keys, cancel_after, history, market_json, markets, order_history,
     orders, paging, withdrawals,
@@ -98,7 +98,7 @@ forms! {
     OperationWord: words(&["Ok"], "Of a batch only.");
     RefusedWord: words(&["Err"], "");
     ExpiryReason: words(
-        &order_json::ending_words(),
+        &order_endings::ending_words(),
         "Why an `Expired` order expired, or a trigger failed."
     );
     BookStateWord: words(&BOOK_STATES.map(market_json::book_state_name), "What a market takes.");
@@ -179,10 +179,9 @@ forms! {
                 .build(),
         )),
     );
-    // The other states are known and refused.
-    BookStateInput: words(
-        &[BookState::Open, BookState::CancelOnly].map(market_json::book_state_name),
-        ""
+    FeeInput: either(
+        text(r"^([0-9]+(\.[0-9]+)?|-0+(\.0+)?)$", "2.5", "With at most two decimals."),
+        ObjectBuilder::new().schema_type(SchemaType::Type(Type::Number)).minimum(Some(0)).into(),
     );
     // Without NUL, which PostgreSQL cannot keep.
     Label: bounded(0, admin::LABEL_CHARS_MAX, r"^[^\x00]*$", "Text of your own.");

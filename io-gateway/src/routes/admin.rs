@@ -47,7 +47,7 @@ pub fn routes(app: &SharedApp) -> OpenApiRouter<SharedApp> {
         .routes(routes!(withdraw))
         .routes(routes!(capital))
         .routes(routes!(open_orders))
-        .merge(admin_markets::routes().into())
+        .merge(admin_markets::routes())
         .merge(conservation::routes())
         .layer(middleware::from_fn_with_state(SharedApp::clone(app), guard))
 }

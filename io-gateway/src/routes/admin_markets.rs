@@ -5,29 +5,35 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
-use axum::routing::{get, patch, post};
 use protocol::catalog_json::Known;
-use protocol::query::EngineStatus;
+use protocol::query::{EngineStatus, Heartbeat};
 use protocol::{
     Action, BookState, Catalog, Listing, MarketId, MarketSpec, Outcome, Sequence, keys,
 };
 use serde::Serialize;
+use serde_json::Value;
 use tokio::time::timeout;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::json;
 use super::market_json::{MarketJson, market_json};
 use crate::app::SharedApp;
 use crate::body::BoundedBody;
-use crate::error::{ApiError, Code};
+use crate::error::{ApiError, Body as Refused, Code};
 use crate::market_terms::Written;
+use crate::openapi::answers::EngineStanding;
+use crate::openapi::market_bodies::{ChangeMarket, ListMarket};
+use crate::openapi::queries::MarketPath;
+use crate::openapi::values::Sequence as SequenceText;
 use crate::replies::Decision;
 
-const BOOK_STATES: [(&str, BookState); 5] = [
+pub const BOOK_STATES: [(&str, BookState); 5] = [
     ("Open", BookState::Open),
     ("Closed", BookState::Closed),
     ("CancelOnly", BookState::CancelOnly),
@@ -48,21 +54,32 @@ const FOLLOW_MAX: Duration = Duration::from_secs(5);
 /// Ids that others may take before us.
 const TRIES_MAX: usize = 8;
 
-pub fn routes() -> Router<SharedApp> {
-    Router::new()
-        .route("/admin/v1/markets", post(list))
-        .route("/admin/v1/markets/{symbol}", patch(change))
-        .route("/admin/v1/engine", get(engine))
+pub fn routes() -> OpenApiRouter<SharedApp> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(change)).routes(routes!(engine))
 }
 
 /// The market as it now is, and the command that made it so.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MarketChanged)]
 struct Changed<'c> {
     #[serde(flatten)]
     market: MarketJson<'c>,
+    #[schema(value_type = SequenceText)]
     sequence: String,
 }
 
+/// Lists a market.
+///
+/// After a 504 repeat it, unchanged.
+#[utoipa::path(
+    post, path = "/admin/v1/markets", operation_id = "listMarket", tag = "Administration",
+    request_body = ListMarket,
+    responses(
+        (status = 200, description = "Success", body = Changed<'static>),
+        (status = 409, body = Refused, description = "It is listed already, and otherwise, or there
+            is no room for more markets"),
+    ),
+)]
 async fn list(
     State(app): State<SharedApp>,
     BoundedBody(body): BoundedBody,
@@ -158,6 +175,14 @@ async fn listed(
     Err(ApiError::overloaded())
 }
 
+/// Halts a market or opens it again, and changes what orders are held to and what they pay.
+#[utoipa::path(
+    patch, path = "/admin/v1/markets/{symbol}", operation_id = "changeMarket",
+    tag = "Administration",
+    params(MarketPath),
+    request_body = ChangeMarket,
+    responses((status = 200, description = "Success", body = Changed<'static>)),
+)]
 async fn change(
     State(app): State<SharedApp>,
     symbol: Result<Path<String>, PathRejection>,
@@ -187,6 +212,10 @@ async fn change(
 }
 
 /// How the engine's parts stood within the last second or so.
+#[utoipa::path(
+    get, path = "/admin/v1/engine", operation_id = "getEngine", tag = "Administration",
+    responses((status = 200, description = "Success", body = EngineStanding)),
+)]
 async fn engine(State(app): State<SharedApp>) -> Result<Response, ApiError> {
     let away = || ApiError::maintenance("The engine cannot be reached now");
     let heartbeat = app.link.heartbeat().ok_or_else(away)?;
@@ -195,10 +224,14 @@ async fn engine(State(app): State<SharedApp>) -> Result<Response, ApiError> {
         redis::cmd("GET").arg(keys::STATUS).query_async(&mut connection).await;
     let found = found.map_err(|error| away().because(error))?.ok_or_else(away)?;
     let status: EngineStatus = serde_json::from_slice(&found).map_err(ApiError::bug)?;
-    let mut told = serde_json::to_value(&status).map_err(ApiError::bug)?;
+    json(&standing(&status, &heartbeat).map_err(ApiError::bug)?)
+}
+
+fn standing(status: &EngineStatus, heartbeat: &Heartbeat) -> serde_json::Result<Value> {
+    let mut told = serde_json::to_value(status)?;
     told["life"] = heartbeat.life.to_string().into();
     told["sequence"] = heartbeat.sequence.to_string().into();
-    json(&told)
+    Ok(told)
 }
 
 async fn set_price_terms(app: &SharedApp, spec: &MarketSpec) -> Result<Sequence, ApiError> {
@@ -264,4 +297,35 @@ async fn told(app: &SharedApp, market: MarketId, sequence: Sequence) -> Result<R
     let listed_us = known.listed_us.get(&market).copied();
     let market = market_json(spec, app.book_states.of(market), listed_us);
     json(&Changed { market, sequence: sequence.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openapi::tests::assert_described;
+    use protocol::query::{JournalStatus, ShardStatus, SnapshotStatus};
+
+    #[test]
+    fn how_the_engine_stands_is_as_described() {
+        let (frames, bytes) = (9, 1_000);
+        for (core, age_ms) in [(Some(1), Some(5)), (None, None)] {
+            let shard = ShardStatus {
+                core,
+                markets: vec!["SOL_USDC".to_owned()],
+                commands: 7,
+                stalls: 0,
+                inbound_depth: 1,
+                outbound_depth: 2,
+            };
+            let status = EngineStatus {
+                sequence: Sequence(9),
+                time_us: 1_735_689_600_123_456,
+                shards: vec![shard],
+                journal: JournalStatus { sequence: 9, frames, bytes },
+                snapshot: SnapshotStatus { sequence: Sequence(0), age_ms },
+            };
+            let heartbeat = Heartbeat { life: 1, sequence: Sequence(9), time_us: 1 };
+            assert_described("Engine", &standing(&status, &heartbeat).unwrap());
+        }
+    }
 }

@@ -20,9 +20,10 @@ use crate::app::{App, SharedApp};
 use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::null::Null;
 use crate::openapi::queries::{AssetQuery, OrderLimitQuery};
 use crate::openapi::values::{AssetSymbol, DecimalText, NoAmount, NoMargin, SideWord, Symbol};
-use crate::order_json::{Null, asset};
+use crate::order_json::asset;
 
 pub fn routes() -> OpenApiRouter<SharedApp> {
     OpenApiRouter::new()

@@ -15,9 +15,10 @@ use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::chains::Chain;
 use crate::error::ApiError;
+use crate::null::Null;
 use crate::openapi::queries::{ChainQuery, PeriodQuery};
 use crate::openapi::values::{AssetSymbol, DecimalText, Moment};
-use crate::order_json::{Null, asset, naive_time};
+use crate::order_json::{asset, naive_time};
 use crate::transfers::{Deposit, Wanted};
 
 pub fn routes() -> OpenApiRouter<SharedApp> {

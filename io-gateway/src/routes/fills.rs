@@ -16,11 +16,12 @@ use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::null::Null;
 use crate::openapi::queries::FillsQuery;
 use crate::openapi::values::{
     AssetSymbol, Count, DecimalText, Moment, OrderId as OrderIdForm, SideWord, Symbol, TradeNumber,
 };
-use crate::order_json::{Null, asset, naive_time};
+use crate::order_json::{asset, naive_time};
 use crate::parameters::Parameters;
 use crate::past_fills::{Fill, Wanted};
 use crate::past_orders::SortDirection;

@@ -6,10 +6,11 @@ use protocol::{BookState, MarketSpec, text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::null::Null;
 use crate::openapi::values::{
     AssetSymbol, BookStateWord, DecimalText, MarketTypeWord, Moment, Symbol,
 };
-use crate::order_json::{Null, naive};
+use crate::order_json::naive;
 
 /// The day the listing in exchange.toml began; it names no days of its own.
 const LISTED_AT: &str = "2026-01-01T00:00:00";

@@ -15,12 +15,13 @@ use super::{json, json_text};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::error::ApiError;
+use crate::null::Null;
 use crate::openapi::answers::DepthJson;
 use crate::openapi::queries::{
     DepthQuery, MarketPath, MarketQuery, MarketsQuery, TickerQuery, TickersQuery,
 };
 use crate::openapi::values::{AssetSymbol, Count, DecimalText, SignedDecimal, Symbol};
-use crate::order_json::{Null, asset};
+use crate::order_json::asset;
 use crate::parameters::{Parameters, Value};
 use crate::transfers::{WITHDRAWAL_FEE, WITHDRAWAL_MIN};
 

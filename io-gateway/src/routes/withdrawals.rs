@@ -20,10 +20,11 @@ use crate::body::BoundedBody;
 use crate::caller::Caller;
 use crate::chains::{self, Chain};
 use crate::error::{ApiError, Body as Refused, Code};
+use crate::null::Null;
 use crate::openapi::bodies::RequestWithdrawal;
 use crate::openapi::queries::WithdrawalsQuery;
 use crate::openapi::values::{AssetSymbol, DecimalText, Moment};
-use crate::order_json::{Null, asset, naive_time};
+use crate::order_json::{asset, naive_time};
 use crate::parameters::{Parameters, Value};
 use crate::transfers::{
     Destination, Requested, WITHDRAWAL_MIN, Wanted, Withdrawal, WithdrawalRequest, transfer_of,

@@ -36,7 +36,7 @@ fn a_writer_that_goes_on_after_a_failed_sync_is_found() {
 
 #[test]
 fn names_that_were_never_made_durable_are_found() {
-    is_found(Variant::FoldersNotSynced, &["was durable", "missing", "ends"]);
+    is_found(Variant::FoldersNotSynced, &["was durable", "missing", "Missing", "ends"]);
 }
 
 #[test]
