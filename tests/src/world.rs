@@ -345,7 +345,8 @@ fn is_fatal(line: &str) -> bool {
 
 /// The repository's own configuration, with a market maker that is quick and always the same, and
 /// with everything small of which there can be several: snapshots and journal files come and go
-/// within a scenario, and queues reach their bounds.
+/// within a scenario, and queues reach their bounds. Prices of one scenario are far from those of the
+/// next in the same market, so that no band keeps them together; the scenario of listings has its own.
 fn configuration() -> Table {
     let file = repository_root().join("exchange.toml");
     let mut table: Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
@@ -353,6 +354,12 @@ fn configuration() -> Table {
     for (key, value) in ENGINE_SETTINGS {
         let before = engine.insert(key.to_owned(), toml::Value::Integer(value));
         assert!(before.is_some(), "exchange.toml has no {key}");
+    }
+    for market in table["markets"].as_array_mut().unwrap() {
+        let market = market.as_table_mut().unwrap();
+        for key in ["min", "max", "min_impact", "max_impact"] {
+            market.remove(&format!("{key}_multiplier")).unwrap();
+        }
     }
     let quotes = |symbol: &str, price: &str, smallest: &str, largest: &str| {
         let text = |value: &str| toml::Value::String(value.to_owned());
