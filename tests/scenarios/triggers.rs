@@ -100,8 +100,8 @@ fn a_cascade(world: &mut World) {
     let rest_url = world.rest_url().to_owned();
     let alice = world.trader("first-stop", &[("ETH", "1")]);
     let erin = world.trader("second-stop", &[("ETH", "1")]);
-    let bob = world.trader("buyer", &[("USDC", "1000")]);
-    let carol = world.trader("seller", &[("ETH", "1")]);
+    let bob = world.trader("bob", &[("USDC", "1000")]);
+    let carol = world.trader("carol", &[("ETH", "1")]);
     let first = alice.place(&waiting(&limit(SYMBOL, "Ask", "70", "1"), "95")).ok();
     let second = erin.place(&waiting(&limit(SYMBOL, "Ask", "60", "1"), "90")).ok();
     book_table::play(

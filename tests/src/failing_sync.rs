@@ -42,11 +42,16 @@ impl FailingSync {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let mut strace = command.spawn().unwrap();
         eventually("strace is attached", || {
-            if let Some(status) = strace.try_wait().unwrap() {
-                panic!("strace ended ({status}): {}", fs::read_to_string(&said).unwrap());
-            }
+            let ended = strace.try_wait().unwrap();
             let text = fs::read_to_string(&said).unwrap();
-            if text.contains("attached") { Ok(()) } else { Err(text) }
+            // The first sync may have ended the engine, and strace with it, before we look.
+            if text.contains("attached") {
+                return Ok(());
+            }
+            match ended {
+                Some(status) => panic!("strace ended ({status}): {text}"),
+                None => Err(text),
+            }
         });
         FailingSync { strace, calls }
     }
