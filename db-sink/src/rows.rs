@@ -2,8 +2,8 @@
 
 use protocol::effects::{self, BalanceChange};
 use protocol::{
-    Action, Amend, ClosedReason, Event, Frame, Lots, MarketId, MarketSpec, OrderId, OrderKind,
-    Outcome, Place, Side, Trade, Transfer, TriggerPlace, WaitingOrder,
+    Action, Amend, ClosedReason, Event, Frame, Lots, MarketId, MarketSpec, OrderId, Outcome, Place,
+    Side, Trade, Transfer, TriggerPlace, WaitingOrder,
 };
 
 use crate::columns::{
@@ -153,20 +153,7 @@ impl Rows {
     ) -> Result<(), RowError> {
         match frame.events().next() {
             Some(Event::Closed(before)) if before.reason == ClosedReason::Amended => {
-                let place = Place {
-                    market: market.id,
-                    account: before.account,
-                    side: before.side,
-                    kind: OrderKind::Limit {
-                        price: amend.price.unwrap_or(before.price),
-                        lots: amend.lots.unwrap_or(before.lots),
-                        post_only: before.post_only,
-                    },
-                    time_in_force: before.time_in_force,
-                    self_trade_prevention: before.self_trade_prevention,
-                    client_id: before.client_id,
-                    valid_until_us: 0,
-                };
+                let place = amend.of_resting(&before);
                 let row = closed_order(at, &before, 0)?;
                 let row = OrderEventRow {
                     executed_lots: row.executed_lots,
@@ -179,17 +166,7 @@ impl Rows {
             }
             Some(Event::Withdrawn(before)) if before.reason == ClosedReason::Amended => {
                 let WaitingOrder { order, place, trigger, created_us, .. } = before.waiting;
-                let kind = match place.kind {
-                    OrderKind::Limit { price, lots, post_only } => OrderKind::Limit {
-                        price: amend.price.unwrap_or(price),
-                        lots: amend.lots.unwrap_or(lots),
-                        post_only,
-                    },
-                    OrderKind::MarketByLots { lots } => {
-                        OrderKind::MarketByLots { lots: amend.lots.unwrap_or(lots) }
-                    }
-                    by_quote @ OrderKind::MarketByQuote { .. } => by_quote,
-                };
+                let kind = amend.of_waiting(place.kind).ok_or(RowError::Outcome)?;
                 let row = waiting_order(at, &Place { kind, ..place }, order, &trigger)?;
                 let created_at = Some(time(created_us)?);
                 self.order_events.push(OrderEventRow { created_at, ..row });

@@ -2,9 +2,10 @@
 
 use super::*;
 use protocol::{
-    AccountId, AssetId, ClientId, Closed, Command, FrameHeader, FrameWriter, GatewayId, Origin,
-    Price, Refusal, SelfTradePrevention, Sequence, StateDigest, StreamCursor, Target, TimeInForce,
-    TradeId, TransferId, Trigger, TriggerBy, TriggerDirection, Units, Withdrawn, fixture,
+    AccountId, AssetId, ClientId, Closed, Command, FrameHeader, FrameWriter, GatewayId, OrderKind,
+    Origin, Price, Refusal, SelfTradePrevention, Sequence, StateDigest, StreamCursor, Target,
+    TimeInForce, TradeId, TransferId, Trigger, TriggerBy, TriggerDirection, Units, Withdrawn,
+    fixture,
 };
 
 fn rows(action: Action, outcome: Outcome, events: &[Event]) -> Result<Rows, RowError> {

@@ -71,34 +71,14 @@ impl OrderState {
         let (place, executed, created_us, triggered) =
             match (decision.closed.first(), decision.withdrawn.first()) {
                 (Some(before), _) => {
-                    let (price, lots) =
-                        (amend.price.unwrap_or(before.price), amend.lots.unwrap_or(before.lots));
-                    let place = Place {
-                        market: market.id,
-                        account: before.account,
-                        side: before.side,
-                        kind: OrderKind::Limit { price, lots, post_only: before.post_only },
-                        time_in_force: before.time_in_force,
-                        self_trade_prevention: before.self_trade_prevention,
-                        client_id: before.client_id,
-                        valid_until_us: 0,
-                    };
+                    let place = amend.of_resting(before);
                     let lots = before.lots.checked_sub(before.lots_left).unwrap_or(Lots::ZERO);
                     (place, (lots, before.executed_quote), before.created_us, None)
                 }
                 (None, Some(before)) => {
                     let WaitingOrder { place, trigger, created_us, .. } = before.waiting;
-                    let kind = match place.kind {
-                        OrderKind::Limit { price, lots, post_only } => OrderKind::Limit {
-                            price: amend.price.unwrap_or(price),
-                            lots: amend.lots.unwrap_or(lots),
-                            post_only,
-                        },
-                        OrderKind::MarketByLots { lots } => {
-                            OrderKind::MarketByLots { lots: amend.lots.unwrap_or(lots) }
-                        }
-                        by_quote @ OrderKind::MarketByQuote { .. } => by_quote,
-                    };
+                    let unlike = || ApiError::bug("a waiting order cannot have been changed so");
+                    let kind = amend.of_waiting(place.kind).ok_or_else(unlike)?;
                     let triggered = Some(Triggered { trigger, fired_us: None });
                     let place = Place { kind, ..place };
                     (place, (Lots::ZERO, Units::ZERO), created_us, triggered)

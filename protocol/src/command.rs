@@ -1,5 +1,6 @@
 //! What can be asked of the engine.
 
+use crate::event::Closed;
 use crate::ids::{AccountId, AssetId, ClientId, MarketId, OrderId, Origin, TransferId};
 use crate::terms::{Listing, LotTerms, PriceTerms};
 use crate::trigger::{TriggerPlace, WaitingOrder};
@@ -141,6 +142,45 @@ pub struct Amend {
     pub lots: Option<Lots>,
     /// Refused when the ingress reads it later than this; 0 = no bound. In whole milliseconds.
     pub valid_until_us: u64,
+}
+
+impl Amend {
+    /// A resting order, told as it stood, as it is to be from here on. Its bound is none.
+    pub fn of_resting(&self, before: &Closed) -> Place {
+        let kind = OrderKind::Limit {
+            price: self.price.unwrap_or(before.price),
+            lots: self.lots.unwrap_or(before.lots),
+            post_only: before.post_only,
+        };
+        Place {
+            market: before.order.market(),
+            account: before.account,
+            side: before.side,
+            kind,
+            time_in_force: before.time_in_force,
+            self_trade_prevention: before.self_trade_prevention,
+            client_id: before.client_id,
+            valid_until_us: 0,
+        }
+    }
+
+    /// What a waiting order is to be; `None`: its kind has no price, or no lots, to be changed.
+    pub fn of_waiting(&self, before: OrderKind) -> Option<OrderKind> {
+        match before {
+            OrderKind::Limit { price, lots, post_only } => Some(OrderKind::Limit {
+                price: self.price.unwrap_or(price),
+                lots: self.lots.unwrap_or(lots),
+                post_only,
+            }),
+            OrderKind::MarketByLots { lots } if self.price.is_none() => {
+                Some(OrderKind::MarketByLots { lots: self.lots.unwrap_or(lots) })
+            }
+            OrderKind::MarketByQuote { .. } if self.price.is_none() && self.lots.is_none() => {
+                Some(before)
+            }
+            OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => None,
+        }
+    }
 }
 
 /// A deposit or a withdrawal.

@@ -4,8 +4,8 @@
 //! is numbered, so that it either is the order that was asked for or stays the one it was.
 
 use protocol::{
-    Amend, ClosedReason, Event, Lots, OrderKind, Outcome, Place, Price, Refusal,
-    SelfTradePrevention, Side, Units, Withdrawn,
+    Amend, ClosedReason, Event, Lots, Outcome, Place, Price, Refusal, SelfTradePrevention, Side,
+    Units, Withdrawn,
 };
 
 use crate::market::Market;
@@ -68,16 +68,8 @@ fn change(
     let before = market.closed(slot, ClosedReason::Amended);
     let executed = Lots(before.lots.0 - before.lots_left.0);
     let (price, lots) = (amend.price.unwrap_or(before.price), amend.lots.unwrap_or(before.lots));
-    let place = Place {
-        market: amend.market,
-        account: before.account,
-        side: before.side,
-        kind: OrderKind::Limit { price, lots, post_only: before.post_only },
-        time_in_force: before.time_in_force,
-        self_trade_prevention: before.self_trade_prevention,
-        client_id: before.client_id,
-        valid_until_us: amend.valid_until_us,
-    };
+    let valid_until_us = amend.valid_until_us;
+    let place = Place { valid_until_us, ..amend.of_resting(&before) };
     check(desk, market, &place, time_us)?;
     let lots_left = lots.checked_sub(executed).filter(|left| !left.is_zero());
     let lots_left = lots_left.ok_or(Refusal::AlreadyExecuted)?;
@@ -153,19 +145,10 @@ fn amend_waiting(
     let Some(waiting) = market.waiting(slot) else {
         unreachable!("Invariant: it was found waiting")
     };
-    let kind = match waiting.place.kind {
-        OrderKind::Limit { price, lots, post_only } => Ok(OrderKind::Limit {
-            price: amend.price.unwrap_or(price),
-            lots: amend.lots.unwrap_or(lots),
-            post_only,
-        }),
-        _ if amend.price.is_some() => Err(Refusal::PriceOutOfRange),
-        OrderKind::MarketByLots { lots } => {
-            Ok(OrderKind::MarketByLots { lots: amend.lots.unwrap_or(lots) })
-        }
-        OrderKind::MarketByQuote { .. } if amend.lots.is_some() => Err(Refusal::LotsOutOfRange),
-        by_quote @ OrderKind::MarketByQuote { .. } => Ok(by_quote),
-    };
+    let kind = amend.of_waiting(waiting.place.kind).ok_or(match amend.price {
+        Some(_) => Refusal::PriceOutOfRange,
+        None => Refusal::LotsOutOfRange,
+    });
     let checked = kind.and_then(|kind| {
         let valid_until_us = amend.valid_until_us;
         let place = Place { kind, valid_until_us, ..waiting.place };

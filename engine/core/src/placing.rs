@@ -88,6 +88,24 @@ pub(crate) fn enter(
     (outcome, unused)
 }
 
+/// Whether the market takes such orders now, from this account, and at this time.
+#[inline]
+pub(crate) fn check_sending(
+    desk: &Desk<'_>,
+    market: &Market,
+    place: &Place,
+    time_us: u64,
+) -> Result<(), Refusal> {
+    rules::admits(market.book_state, &place.kind)?;
+    if desk.limits.accounts_max < place.account.get() {
+        return Err(Refusal::UnknownAccount);
+    }
+    if place.valid_until_us != 0 && place.valid_until_us < time_us {
+        return Err(Refusal::TooLate);
+    }
+    Ok(())
+}
+
 /// Everything that can be refused without looking at balances.
 #[inline]
 pub(crate) fn check(
@@ -97,13 +115,7 @@ pub(crate) fn check(
     time_us: u64,
 ) -> Result<(), Refusal> {
     let spec = &market.spec;
-    rules::admits(market.book_state, &place.kind)?;
-    if desk.limits.accounts_max < place.account.get() {
-        return Err(Refusal::UnknownAccount);
-    }
-    if place.valid_until_us != 0 && place.valid_until_us < time_us {
-        return Err(Refusal::TooLate);
-    }
+    check_sending(desk, market, place, time_us)?;
     let lots_in_range = |lots| (spec.lots_min..=spec.lots_max).contains(&lots);
     match place.kind {
         OrderKind::Limit { price, lots, post_only } => {

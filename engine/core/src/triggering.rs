@@ -7,8 +7,7 @@ use protocol::{
 };
 
 use crate::market::Market;
-use crate::placing::{Entrant, check, enter, hold};
-use crate::rules;
+use crate::placing::{Entrant, check, check_sending, enter, hold};
 use crate::shard::{Decision, Desk};
 
 pub(crate) fn place_trigger(
@@ -56,13 +55,7 @@ pub(crate) fn check_waiting(
     time_us: u64,
 ) -> Result<(), Refusal> {
     let spec = &market.spec;
-    rules::admits(market.book_state, &place.kind)?;
-    if desk.limits.accounts_max < place.account.get() {
-        return Err(Refusal::UnknownAccount);
-    }
-    if place.valid_until_us != 0 && place.valid_until_us < time_us {
-        return Err(Refusal::TooLate);
-    }
+    check_sending(desk, market, place, time_us)?;
     match place.kind {
         OrderKind::Limit { price, lots, post_only } => {
             if price < spec.price_min || spec.price_max < price {

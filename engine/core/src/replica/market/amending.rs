@@ -1,8 +1,8 @@
 //! Open orders of one market that are changed.
 
 use protocol::{
-    Amend, Closed, ClosedReason, Event, Frame, Lots, OrderKind, Outcome, Place, Price, Standing,
-    Target, Withdrawn,
+    Amend, Closed, ClosedReason, Event, Frame, Lots, OrderKind, Outcome, Standing, Target,
+    Withdrawn,
 };
 
 use super::super::applied::Applied;
@@ -55,21 +55,13 @@ impl MarketReplica {
     ) -> Result<(), Inconsistency> {
         let (order, lots_left) = self.order_of(frame)?;
         applied.best_before = self.best;
-        let (price, lots) =
-            (amend.price.unwrap_or(closed.price), amend.lots.unwrap_or(closed.lots));
+        let place = amend.of_resting(closed);
+        let OrderKind::Limit { price, lots, .. } = place.kind else {
+            return Err(Inconsistency::Outcome);
+        };
         let amount = Inconsistency::Amount(order);
         let executed = closed.lots.checked_sub(closed.lots_left).ok_or(amount)?;
         let left = lots.checked_sub(executed).filter(|left| !left.is_zero()).ok_or(amount)?;
-        let place = Place {
-            market: self.spec.id,
-            account: closed.account,
-            side: closed.side,
-            kind: OrderKind::Limit { price, lots, post_only: closed.post_only },
-            time_in_force: closed.time_in_force,
-            self_trade_prevention: closed.self_trade_prevention,
-            client_id: closed.client_id,
-            valid_until_us: 0,
-        };
         self.check_place(&place, order)?;
         if price == closed.price && left <= closed.lots_left {
             let is_right = frame.header.outcome == Outcome::Rested { order, lots_left: left };
@@ -132,8 +124,7 @@ impl MarketReplica {
         if self.orders.standing(order) != Some(&Standing::Waits(before)) {
             return Err(Inconsistency::ClosedOtherwise(order));
         }
-        let kind = amended(before.place.kind, amend.price, amend.lots);
-        let kind = kind.ok_or(Inconsistency::Outcome)?;
+        let kind = amend.of_waiting(before.place.kind).ok_or(Inconsistency::Outcome)?;
         rules::admits(self.book_state, &kind).map_err(|_| Inconsistency::BookState)?;
         let unknown = Inconsistency::UnknownOrder(order);
         let waiting = self.orders.waiting_mut(order).ok_or(unknown)?;
@@ -142,23 +133,5 @@ impl MarketReplica {
         self.sum.wait_no_more(&before);
         self.sum.wait(&after);
         Ok(())
-    }
-}
-
-/// What a waiting order is to be; `None` where that makes no sense.
-fn amended(kind: OrderKind, price: Option<Price>, lots: Option<Lots>) -> Option<OrderKind> {
-    match kind {
-        OrderKind::Limit { price: old_price, lots: old_lots, post_only } => {
-            Some(OrderKind::Limit {
-                price: price.unwrap_or(old_price),
-                lots: lots.unwrap_or(old_lots),
-                post_only,
-            })
-        }
-        OrderKind::MarketByLots { lots: old } if price.is_none() => {
-            Some(OrderKind::MarketByLots { lots: lots.unwrap_or(old) })
-        }
-        OrderKind::MarketByQuote { .. } if price.is_none() && lots.is_none() => Some(kind),
-        OrderKind::MarketByLots { .. } | OrderKind::MarketByQuote { .. } => None,
     }
 }
