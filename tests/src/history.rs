@@ -33,6 +33,8 @@ struct Stream {
     orders: BTreeSet<u64>,
     /// Gateway, epoch and number of each command that had an effect.
     origins: BTreeSet<(u32, u32, u64)>,
+    /// Orders that fired.
+    fired: BTreeSet<u64>,
 }
 
 /// Call it when nobody trades and `World::settle` has returned.
@@ -127,6 +129,16 @@ impl Reader {
 }
 
 impl Stream {
+    /// A command, by the name that its sender gave it; what fires, which nobody sent, by its order.
+    fn happens_once(&mut self, frame: &Frame<'_>) {
+        let origin = frame.command.origin;
+        let first = match &frame.command.action {
+            Action::Fire(waiting) => self.fired.insert(waiting.order.get()),
+            _ => self.origins.insert((origin.gateway.0, origin.epoch, origin.sequence)),
+        };
+        assert!(first, "carried out twice: {:?}", frame.command);
+    }
+
     fn add(&mut self, frames: &[u8]) {
         for frame in Frame::each_of(frames) {
             let frame = frame.unwrap();
@@ -136,9 +148,7 @@ impl Stream {
                 assert_eq!(previous, self.last, "the frame before {:?}", header.sequence);
             }
             assert!(frame.is_effective(), "{header:?}");
-            let origin = frame.command.origin;
-            let first = self.origins.insert((origin.gateway.0, origin.epoch, origin.sequence));
-            assert!(first, "carried out twice: {origin:?}");
+            self.happens_once(&frame);
             for trade in frame.trades() {
                 let what = (i128::from(trade.price.ticks()), i128::from(trade.lots.0));
                 let before = self.trades.insert(i128::from(trade.id.0), what);
