@@ -345,8 +345,9 @@ fn is_fatal(line: &str) -> bool {
 
 /// The repository's own configuration, with a market maker that is quick and always the same, and
 /// with everything small of which there can be several: snapshots and journal files come and go
-/// within a scenario, and queues reach their bounds. Prices of one scenario are far from those of the
-/// next in the same market, so that no band keeps them together; the scenario of listings has its own.
+/// within a scenario, and queues reach their bounds. Prices of one scenario are far from those of
+/// the next in the same market, so that no band keeps them together; the scenario of listings has
+/// its own.
 fn configuration() -> Table {
     let file = repository_root().join("exchange.toml");
     let mut table: Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
