@@ -10,9 +10,12 @@
 use engine_core::replica::{
     Applied, BothBest, Candle, DAY_MINUTES, LevelChange, MarketReplica, Replica, WindowFigures,
 };
-use protocol::query::Ticker;
+use protocol::book_checksum::book_checksum;
+use protocol::query::{PublicTrade, Ticker};
 use protocol::stream_json::{self, BookTicker, Depth, Kline};
-use protocol::{AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, Price, Side, keys};
+use protocol::{
+    AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, OrderId, Price, Side, Trade, keys,
+};
 
 use crate::durable::Publication;
 
@@ -88,24 +91,23 @@ impl MarketData {
     /// Adds what one frame shows to `out`. `market` is the frame's, after it was applied.
     pub fn frame(
         &mut self,
-        market: &MarketSpec,
+        known: &MarketReplica,
         frame: &Frame<'_>,
         applied: &Applied,
         pace: Pace,
         now_us: u64,
         out: &mut Vec<Publication>,
     ) {
+        let market = known.spec();
         let Some(feed) = self.feeds.get_mut(place(market.id)).and_then(Option::as_mut) else {
             return;
         };
         if let Some(taker) = frame.header.outcome.order() {
             let trades_before = out.len();
             out.extend(frame.trades().map(|trade| {
-                let time_us = applied.time_us;
-                publication(
-                    keys::trade(&market.symbol),
-                    stream_json::trade(market, now_us, time_us, &trade, taker),
-                )
+                let trade = public_trade(&trade, taker, applied.time_us);
+                let json = stream_json::trade(market, now_us, &trade);
+                publication(keys::trade(&market.symbol), json)
             }));
             if trades_before < out.len() {
                 feed.close_ended(market, applied, now_us, out);
@@ -115,7 +117,7 @@ impl MarketData {
         if !applied.levels.is_empty() {
             feed.pending.add(applied);
             if pace == Pace::Realtime {
-                feed.publish_book(market, applied.best_after, now_us, out);
+                feed.publish_book(known, now_us, out);
             }
         }
     }
@@ -124,7 +126,7 @@ impl MarketData {
     pub fn end_of_block(&mut self, replica: &Replica, now_us: u64, out: &mut Vec<Publication>) {
         for (feed, market) in with_markets(&mut self.feeds, replica) {
             if !feed.pending.changes.is_empty() {
-                feed.publish_book(market.spec(), market.best(), now_us, out);
+                feed.publish_book(market, now_us, out);
             }
         }
     }
@@ -154,15 +156,11 @@ impl MarketData {
 }
 
 impl Feed {
-    fn publish_book(
-        &mut self,
-        market: &MarketSpec,
-        best: BothBest,
-        now_us: u64,
-        out: &mut Vec<Publication>,
-    ) {
+    /// `known` stands where the last of the pending changes left it.
+    fn publish_book(&mut self, known: &MarketReplica, now_us: u64, out: &mut Vec<Publication>) {
+        let (market, best) = (known.spec(), known.best());
         let (time_us, update) = (self.pending.time_us, self.pending.last_update);
-        let depth = self.pending.take(market, now_us);
+        let depth = self.pending.take(known, now_us);
         out.push(publication(keys::depth(&market.symbol), depth));
         if best != self.best {
             self.best = best;
@@ -195,7 +193,7 @@ impl Pending {
         self.changes.extend_from_slice(&applied.levels);
     }
 
-    fn take(&mut self, market: &MarketSpec, now_us: u64) -> String {
+    fn take(&mut self, known: &MarketReplica, now_us: u64) -> String {
         if self.first_update < self.last_update {
             // Stable: of one level's changes the latest stays behind the others.
             self.changes.sort_by_key(|change| (change.side as u8, change.price));
@@ -217,8 +215,9 @@ impl Pending {
             last_update: self.last_update,
             bids: &bids,
             asks: &asks,
+            checksum: checksum(known),
         };
-        stream_json::depth(market, now_us, &depth)
+        stream_json::depth(known.spec(), now_us, &depth)
     }
 }
 
@@ -255,6 +254,18 @@ impl KlineFeed {
         (self.closed_s, self.is_stale) = (Some(candle.start_s), false);
         Some(kline_publication(market, interval, candle, now_us, true))
     }
+}
+
+/// Of the book as it stands.
+fn checksum(market: &MarketReplica) -> u32 {
+    let side = |side| market.levels().best_first(side);
+    book_checksum(market.spec(), side(Side::Ask), side(Side::Bid))
+}
+
+/// `taker` is the order of the frame the trade stands in, `time_us` its time.
+fn public_trade(trade: &Trade, taker: OrderId, time_us: u64) -> PublicTrade {
+    let Trade { id, maker_order, taker_side, price, lots, .. } = *trade;
+    PublicTrade { id, time_us, price, lots, taker_side, taker_order: taker, maker_order }
 }
 
 /// Rolling figures as queries and streams tell them.

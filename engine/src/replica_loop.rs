@@ -244,7 +244,7 @@ impl ReplicaLoop {
             && !applied.levels.is_empty()
         {
             let now_us = (self.settings.now_us)();
-            self.market_data.frame(market.spec(), frame, applied, pace, now_us, &mut self.out);
+            self.market_data.frame(market, frame, applied, pace, now_us, &mut self.out);
         }
         Ok(())
     }

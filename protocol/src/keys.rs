@@ -11,6 +11,11 @@ pub const QUERIES: &str = "queries";
 pub const HEARTBEAT: &str = "engine:heartbeat";
 /// List of JSON [`crate::refill::Request`], pushed left, popped right.
 pub const REFILLS: &str = "refills";
+/// Pub/sub: JSON [`crate::feed::Heads`], several times a second and at the start of each life of the
+/// engine.
+pub const HEADS: &str = "heads";
+/// List of questions who somebody is: JSON [`crate::access::Question`], pushed left, popped right.
+pub const ACCESS: &str = "access";
 /// Hash of how far the database has each event stream: field its name, value a sequence.
 pub const COMMITTED: &str = "committed";
 /// JSON [`crate::catalog_json::Published`]: what is listed, on which terms, written anew now and
@@ -20,6 +25,7 @@ pub const CATALOG: &str = "catalog";
 pub const STATUS: &str = "engine:status";
 /// At the latest after so long what is listed is written again; followers look more often.
 pub const CATALOG_EVERY_MS: u64 = 1000;
+pub const HEADS_EVERY_MS: u64 = 500;
 pub const HEARTBEAT_EVERY_MS: u64 = 500;
 pub const HEARTBEAT_EXPIRES_MS: u64 = 3000;
 
@@ -64,7 +70,13 @@ local taken = math.max(before, tonumber(ARGV[1]), now) + 1 \
 redis.call('SET', KEYS[1], string.format('%d', taken)) \
 return taken";
 
-/// `account@17`: private updates of one account.
+/// `access:950`: answers to who asked under that id who somebody is.
+pub fn access(asker: GatewayId) -> String {
+    format!("access:{asker}")
+}
+
+/// `account@17`: private updates of one account, JSON [`crate::feed::AccountMessage`]; only while a
+/// lease of [`crate::query::Ask::Listen`] runs.
 pub fn account(account: AccountId) -> String {
     format!("account@{account}")
 }

@@ -31,9 +31,15 @@ pub mod catalog_json;
 #[cfg(feature = "json")]
 pub mod query;
 #[cfg(feature = "json")]
+pub mod feed;
+#[cfg(feature = "json")]
+pub mod access;
+#[cfg(feature = "json")]
 pub mod refill;
 #[cfg(feature = "json")]
 pub mod stream_json;
+#[cfg(feature = "json")]
+pub mod book_checksum;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 

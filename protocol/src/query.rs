@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Target;
 use crate::conservation::Conservation;
-use crate::ids::{AccountId, AssetId, GatewayId, MarketId, Sequence};
+use crate::ids::{AccountId, AssetId, GatewayId, MarketId, OrderId, Sequence, TradeId};
 use crate::order::{FinishedOrder, Standing};
-use crate::units::{BookState, Lots, Price, Units};
+use crate::units::{BookState, Lots, Price, Side, Units};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
@@ -67,7 +67,20 @@ pub enum Ask {
     },
     /// Where all units of all assets are.
     Conservation,
+    /// The latest trades of a market behind that one, as far as they are remembered.
+    Trades {
+        market: MarketId,
+        after: TradeId,
+    },
+    /// From now on, for [`LISTEN_LEASE_MS`], what happens to the account is published on
+    /// [`crate::keys::account`].
+    Listen {
+        account: AccountId,
+    },
 }
+
+/// How long a [`Ask::Listen`] holds; asking again prolongs it.
+pub const LISTEN_LEASE_MS: u64 = 30_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Window {
@@ -101,6 +114,8 @@ pub enum AnswerBody {
     /// 0: none ever came.
     Epoch(u32),
     Conservation(Vec<Conservation>),
+    Trades(Vec<PublicTrade>),
+    Listening(Listening),
     /// The query names a market that is not listed.
     UnknownMarket,
 }
@@ -122,6 +137,28 @@ pub struct Depth {
     pub update_id: u64,
     /// Engine time of that change.
     pub time_us: u64,
+}
+
+/// A trade as everybody may know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicTrade {
+    pub id: TradeId,
+    /// Engine time.
+    pub time_us: u64,
+    pub price: Price,
+    pub lots: Lots,
+    pub taker_side: Side,
+    pub taker_order: OrderId,
+    pub maker_order: OrderId,
+}
+
+/// Where the messages on an account's channel begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// Of the engine; in another life numbers begin anew.
+    pub life: u64,
+    /// [`crate::feed::AccountMessage::number`] of the last message before; 0: there was none.
+    pub number: u64,
 }
 
 /// Trades of a rolling window. Without any, all prices are the last known one, or absent.

@@ -8,12 +8,10 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, Timelike};
 
-use crate::event::Trade;
-use crate::ids::OrderId;
 use crate::interval::Interval;
 use crate::keys;
 use crate::market::{AssetSpec, MarketSpec};
-use crate::query::Ticker;
+use crate::query::{PublicTrade, Ticker};
 use crate::text;
 use crate::units::{Lots, Price, Side};
 
@@ -30,6 +28,8 @@ pub struct Depth<'a> {
     /// Each price once a side, with its new total; zero removes it.
     pub bids: &'a [(Price, Lots)],
     pub asks: &'a [(Price, Lots)],
+    /// Of the book after it: [`crate::book_checksum`].
+    pub checksum: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,22 +55,15 @@ pub struct Kline {
     pub is_closed: bool,
 }
 
-/// `taker` is the order of the frame the trade stands in.
-pub fn trade(
-    market: &MarketSpec,
-    now_us: u64,
-    time_us: u64,
-    trade: &Trade,
-    taker: OrderId,
-) -> String {
+pub fn trade(market: &MarketSpec, now_us: u64, trade: &PublicTrade) -> String {
     let mut out = begin(&keys::trade(&market.symbol), "trade");
-    push_times(&mut out, now_us, Some(time_us));
+    push_times(&mut out, now_us, Some(trade.time_us));
     push_symbol(&mut out, market);
     push_field(&mut out, "p", |out| text::push_price(out, trade.price, market));
     push_field(&mut out, "q", |out| text::push_lots(out, trade.lots, market));
     let (buyer, seller) = match trade.taker_side {
-        Side::Bid => (taker, trade.maker_order),
-        Side::Ask => (trade.maker_order, taker),
+        Side::Bid => (trade.taker_order, trade.maker_order),
+        Side::Ask => (trade.maker_order, trade.taker_order),
     };
     let is_buyer_maker = trade.taker_side == Side::Ask;
     push(
@@ -95,7 +88,8 @@ pub fn depth(market: &MarketSpec, now_us: u64, depth: &Depth<'_>) -> String {
         }
         out.push(']');
     }
-    push(&mut out, format_args!(r#","U":{},"u":{}"#, depth.first_update, depth.last_update));
+    let Depth { first_update, last_update, checksum, .. } = depth;
+    push(&mut out, format_args!(r#","U":{first_update},"u":{last_update},"k":{checksum}"#));
     end(out)
 }
 
@@ -199,8 +193,7 @@ fn push_time(out: &mut String, time_s: i64) {
 mod tests {
     use super::*;
     use crate::fixture::{self, price};
-    use crate::ids::{AccountId, MarketId, TradeId};
-    use crate::units::Units;
+    use crate::ids::{MarketId, OrderId, TradeId};
 
     fn market() -> MarketSpec {
         MarketSpec { price_max: price(1_000_000), lots_max: Lots(1_000_000), ..fixture::market() }
@@ -223,25 +216,22 @@ mod tests {
 
     #[test]
     fn a_trade_names_buyer_and_seller() {
-        let mut sold = Trade {
+        let mut sold = PublicTrade {
             id: TradeId(7),
-            maker_account: AccountId::new(1).unwrap(),
-            maker_order: order(3),
-            taker_side: Side::Ask,
+            time_us: 1_700_000_000_000_001,
             price: price(2050),
             lots: Lots(5),
-            maker_fee: Units(1),
-            taker_fee: Units(1),
-            maker_lots_left: Lots(0),
+            taker_side: Side::Ask,
+            taker_order: order(9),
+            maker_order: order(3),
         };
         let expected = concat!(
             r#"{"stream":"trade@SOL_USDC","data":{"e":"trade","E":1700000000000002,"#,
             r#""T":1700000000000001,"s":"SOL_USDC","p":"20.50","q":"0.05","b":"2149580803","#,
             r#""a":"2149580809","t":7,"m":true}}"#
         );
-        let frame = |trade: &Trade| {
-            super::trade(&market(), 1_700_000_000_000_002, 1_700_000_000_000_001, trade, order(9))
-        };
+        let frame =
+            |trade: &PublicTrade| super::trade(&market(), 1_700_000_000_000_002, trade);
         assert_frame(&frame(&sold), expected);
         sold.taker_side = Side::Bid;
         let bought = frame(&sold);
@@ -256,13 +246,14 @@ mod tests {
             last_update: 42,
             bids: &[(price(2049), Lots(0)), (price(2050), Lots(1234))],
             asks: &[(price(2051), Lots(100))],
+            checksum: 4_294_967_295,
         };
         assert_frame(
             &depth(&market(), 1_700_000_000_000_002, &changed),
             concat!(
                 r#"{"stream":"depth@SOL_USDC","data":{"e":"depth","E":1700000000000002,"#,
                 r#""T":1700000000000001,"s":"SOL_USDC","a":[["20.51","1.00"]],"#,
-                r#""b":[["20.49","0.00"],["20.50","12.34"]],"U":41,"u":42}}"#
+                r#""b":[["20.49","0.00"],["20.50","12.34"]],"U":41,"u":42,"k":4294967295}}"#
             ),
         );
         let empty = Depth { bids: &[], asks: &[], ..changed };

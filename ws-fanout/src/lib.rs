@@ -14,12 +14,7 @@
 
 pub mod config;
 pub mod error;
-pub mod server;
-pub mod feed;
-pub mod topics;
-pub mod continuity;
-pub mod conflate;
-pub mod outbox;
-pub mod connection;
-pub mod requests;
 pub mod stream_name;
+pub mod close_reason;
+pub mod links;
+pub mod wire;

@@ -1,9 +1,9 @@
 //! Names of streams, in both forms: `depth.SOL_USDC` and `depth@SOL_USDC`.
 //!
 //! The last separator before the market is `.` or `@`; the two forms of a name differ in that one
-//! byte. Channels on Redis carry the `@` form.
+//! byte. Channels on Redis carry the `@` form. Private streams have a dotted name alone.
 
-use protocol::{Catalog, Interval, MarketId, keys};
+use protocol::{AccountId, Catalog, Interval, MarketId, keys};
 
 /// Period over which depth updates are joined.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -82,19 +82,66 @@ pub enum Form {
     At,
 }
 
-/// A topic under the name its client uses.
+/// What a client hears under one name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct StreamName {
-    pub topic: Topic,
-    pub form: Form,
+pub enum StreamName {
+    /// A topic under the name its client uses.
+    Public { topic: Topic, form: Form },
+    /// What is one account's alone.
+    Private { account: AccountId, name: PrivateName },
+}
+
+impl StreamName {
+    /// As its frames name it. `None` while the catalog does not know its market.
+    pub fn text(self, catalog: &Catalog) -> Option<String> {
+        match self {
+            StreamName::Public { topic, form } => {
+                let at_name = topic.at_name(&catalog.market(topic.market)?.symbol);
+                Some(match form {
+                    Form::At => at_name,
+                    Form::Dotted => at_name.replace('@', "."),
+                })
+            }
+            StreamName::Private { name, .. } => name.text(catalog),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PrivateName {
+    /// `account.orderUpdate`, or of one market alone.
+    Orders(Option<MarketId>),
+    /// `account.balanceUpdate`
+    Balances,
+}
+
+impl PrivateName {
+    fn text(self, catalog: &Catalog) -> Option<String> {
+        Some(match self {
+            PrivateName::Orders(None) => "account.orderUpdate".to_owned(),
+            PrivateName::Orders(Some(market)) => {
+                format!("account.orderUpdate.{}", catalog.market(market)?.symbol)
+            }
+            PrivateName::Balances => "account.balanceUpdate".to_owned(),
+        })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parsed {
-    Public(StreamName),
-    /// `account.…` of a known kind.
-    Private,
+    Public { topic: Topic, form: Form },
+    /// Asks for proof who somebody is.
+    Private(Private),
     /// Well-formed enough to be accepted, and nothing will ever come of it.
+    Silent,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Private {
+    Stream(PrivateName),
+    /// `account.cancelOnDisconnect`: not heard, but done.
+    CancelOnDisconnect,
+    /// Of a kind, or of a market, of which nothing will ever come.
     Silent,
 }
 
@@ -103,8 +150,6 @@ pub enum NameError {
     UnknownKind,
     UnknownWindow,
 }
-
-const PRIVATE: [&str; 4] = ["orderUpdate", "balanceUpdate", "positionUpdate", "rfqUpdate"];
 
 pub fn parse(name: &str, catalog: &Catalog) -> Result<Parsed, NameError> {
     let (kind, rest) = split(name);
@@ -115,12 +160,27 @@ pub fn parse(name: &str, catalog: &Catalog) -> Result<Parsed, NameError> {
         "depth" => depth(rest, catalog),
         "kline" => Ok(kline(rest, catalog)),
         "account" => match rest {
-            Some((Form::Dotted, rest)) if PRIVATE.contains(&split(rest).0) => Ok(Parsed::Private),
+            Some((Form::Dotted, rest)) => private(rest, catalog).map(Parsed::Private),
             _ => Err(NameError::UnknownKind),
         },
         "markPrice" | "openInterest" | "liquidation" => Ok(Parsed::Silent),
         _ => Err(NameError::UnknownKind),
     }
+}
+
+fn private(name: &str, catalog: &Catalog) -> Result<Private, NameError> {
+    let (kind, rest) = split(name);
+    Ok(match (kind, rest) {
+        ("orderUpdate", None) => Private::Stream(PrivateName::Orders(None)),
+        ("orderUpdate", Some((Form::Dotted, symbol))) => match catalog.market_by_symbol(symbol) {
+            Some(market) => Private::Stream(PrivateName::Orders(Some(market.id))),
+            None => Private::Silent,
+        },
+        ("balanceUpdate", None) => Private::Stream(PrivateName::Balances),
+        ("cancelOnDisconnect", None) => Private::CancelOnDisconnect,
+        ("orderUpdate" | "balanceUpdate" | "positionUpdate" | "rfqUpdate", _) => Private::Silent,
+        _ => return Err(NameError::UnknownKind),
+    })
 }
 
 /// What is before the first separator, which separator it is, and what follows.
@@ -138,7 +198,7 @@ fn public(kind: Kind, rest: Option<(Form, &str)>, catalog: &Catalog) -> Parsed {
     let Some((form, symbol)) = rest else { return Parsed::Silent };
     match catalog.market_by_symbol(symbol) {
         Some(market) => {
-            Parsed::Public(StreamName { topic: Topic { kind, market: market.id }, form })
+            Parsed::Public { topic: Topic { kind, market: market.id }, form }
         }
         None => Parsed::Silent,
     }
@@ -182,8 +242,9 @@ mod tests {
         for topic in Topic::sources(market).chain(windows) {
             let name = topic.at_name("SOL_USDC");
             for (name, form) in [(name.replace('@', "."), Form::Dotted), (name, Form::At)] {
-                let expected = Parsed::Public(StreamName { topic, form });
-                assert_eq!(parse(&name, &catalog), Ok(expected), "{name}");
+                assert_eq!(parse(&name, &catalog), Ok(Parsed::Public { topic, form }), "{name}");
+                let stream = StreamName::Public { topic, form };
+                assert_eq!(stream.text(&catalog), Some(name));
             }
         }
     }
@@ -234,8 +295,30 @@ mod tests {
 
     #[test]
     fn private_names_are_told_apart() {
-        for name in ["account.orderUpdate", "account.orderUpdate.SOL_USDC", "account.rfqUpdate"] {
-            assert_eq!(parse(name, &catalog()), Ok(Parsed::Private), "{name}");
+        let catalog = catalog();
+        let streams = [
+            ("account.orderUpdate", PrivateName::Orders(None)),
+            ("account.orderUpdate.SOL_USDC", PrivateName::Orders(Some(MarketId(1)))),
+            ("account.balanceUpdate", PrivateName::Balances),
+        ];
+        for (text, name) in streams {
+            let parsed = Ok(Parsed::Private(Private::Stream(name)));
+            assert_eq!(parse(text, &catalog), parsed, "{text}");
+            let account = AccountId::new(7).unwrap();
+            let stream = StreamName::Private { account, name };
+            assert_eq!(stream.text(&catalog).as_deref(), Some(text));
+        }
+        let armed = Ok(Parsed::Private(Private::CancelOnDisconnect));
+        assert_eq!(parse("account.cancelOnDisconnect", &catalog), armed);
+        let silent = [
+            "account.orderUpdate.NOPE_NOPE",
+            "account.positionUpdate",
+            "account.positionUpdate.SOL_USDC",
+            "account.rfqUpdate",
+            "account.balanceUpdate.SOL",
+        ];
+        for name in silent {
+            assert_eq!(parse(name, &catalog), Ok(Parsed::Private(Private::Silent)), "{name}");
         }
     }
 }

@@ -33,7 +33,7 @@ impl Stand {
         each_frame(&block, |frame| {
             replica.apply(frame).unwrap();
             let (applied, market) = (replica.applied(), replica.market(MarketId(1)).unwrap());
-            market_data.frame(market.spec(), frame, applied, pace, *now_us, &mut out);
+            market_data.frame(market, frame, applied, pace, *now_us, &mut out);
         });
         market_data.end_of_block(replica, *now_us, &mut out);
         read(out)
