@@ -7,7 +7,7 @@ use protocol::{AccountId, MarketId, Side, Standing, Target};
 use crate::market_data;
 
 /// Levels a side of one depth answer.
-const LEVELS_MAX: usize = 10_000;
+const LEVELS_MAX: usize = protocol::query::DEPTH_LEVELS_MAX as usize;
 
 /// Answers from the state as it is; `now_us` is the end of rolling windows.
 pub fn answer(replica: &Replica, query: &Query, now_us: u64) -> Answer {

@@ -148,8 +148,7 @@ impl Driver {
                     if taken == 0 {
                         return;
                     }
-                    let now = Instant::now();
-                    command_batch.drain(..).for_each(|command| self.hub.obey(command, now));
+                    command_batch.drain(..).for_each(|command| self.hub.obey(command));
                 }
                 taken = events.recv_many(&mut event_batch, BATCH_MAX) => {
                     if taken == 0 {
