@@ -15,13 +15,13 @@ use protocol::AccountId;
 
 use crate::app::{App, SharedApp};
 use crate::auth::{Credentials, Effect, Instruction};
-use crate::client_address::client_address;
 use crate::clock::now_ms;
 use crate::error::{ApiError, Code};
 use crate::limits::weights;
 use crate::parameters::Parameters;
 use crate::server::Remote;
 use crate::sessions::{Session, Token};
+use service::client_address::client_address;
 
 /// Reads as the headers it holds.
 #[derive(Clone, Debug)]

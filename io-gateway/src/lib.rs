@@ -22,7 +22,6 @@ pub mod server;
 pub mod routes;
 pub mod openapi;
 pub mod connections;
-pub mod client_address;
 pub mod limits;
 pub mod caller;
 pub mod body;

@@ -230,8 +230,7 @@ mod tests {
             r#""T":1700000000000001,"s":"SOL_USDC","p":"20.50","q":"0.05","b":"2149580803","#,
             r#""a":"2149580809","t":7,"m":true}}"#
         );
-        let frame =
-            |trade: &PublicTrade| super::trade(&market(), 1_700_000_000_000_002, trade);
+        let frame = |trade: &PublicTrade| super::trade(&market(), 1_700_000_000_000_002, trade);
         assert_frame(&frame(&sold), expected);
         sold.taker_side = Side::Bid;
         let bought = frame(&sold);
