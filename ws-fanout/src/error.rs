@@ -27,10 +27,8 @@ pub enum FanoutError {
 pub enum FeedError {
     #[error("redis failed")]
     Redis(#[from] redis::RedisError),
-    #[error("redis closed the connection")]
-    Closed,
-    #[error("more frames came in than could be passed on")]
-    Overflow,
+    #[error(transparent)]
+    PubSub(#[from] service::PubSubError),
     #[error("the hub has ended")]
     HubEnded,
 }

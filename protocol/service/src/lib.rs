@@ -12,9 +12,13 @@ pub mod stop;
 pub mod client_address;
 #[cfg(feature = "follow")]
 pub mod shared_catalog;
+#[cfg(feature = "follow")]
+pub mod pubsub;
 
 pub use args::CommonArgs;
 pub use config::{ConfigError, ExchangeFile};
 pub use ops::{Condition, Ops, OpsError};
+#[cfg(feature = "follow")]
+pub use pubsub::{BackOff, PubSub, PubSubError};
 #[cfg(feature = "follow")]
 pub use shared_catalog::SharedCatalog;
