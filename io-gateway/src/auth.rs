@@ -387,6 +387,20 @@ mod tests {
     }
 
     #[test]
+    fn a_subscription_is_signed_without_parameters() {
+        let signature = sign("instruction=subscribe&timestamp=1767225600000&window=5000");
+        let (timestamp, window) = ("1767225600000", "5000");
+        let texts = SigningTexts { key: KEY, signature: &signature, timestamp, window };
+        let credentials = Credentials::of(texts, TIME).unwrap();
+        let (key, none) = (secret().verifying_key(), [Parameters::default()]);
+        credentials.verify(&key, Instruction::Subscribe, &none).unwrap();
+        assert!(credentials.verify(&key, Instruction::OrderQueryAll, &none).is_err());
+        for (timestamp, window) in [("", "5000"), (timestamp, ""), (" 1767225600000", "5000")] {
+            assert!(Credentials::of(SigningTexts { timestamp, window, ..texts }, TIME).is_err());
+        }
+    }
+
+    #[test]
     fn keys_and_signatures_come_in_any_base64() {
         let bytes = decode_base64(KEY).unwrap();
         assert_eq!(bytes, secret().verifying_key().to_bytes());

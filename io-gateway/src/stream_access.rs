@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Invariants: a signature and a session prove here exactly what they prove over REST, by the same
-//! code. Questions take no more from REST than requests from the same address could: they pay out of
+//! code. Questions take no more from REST than requests of the same address could: they pay out of
 //! its bucket, few of them stand in the line for the verifier, and only so many are in work. What
 //! waits beyond that waits in Redis until its deadline.
 
@@ -35,8 +35,8 @@ use crate::parameters::Parameters;
 const POP_WAIT: Duration = Duration::from_millis(250);
 /// Questions taken at once: few, so that gateways side by side share a crowd.
 const BATCH_MAX: usize = 16;
-/// Questions in work. Most of them wait for a database that is slow or away, and must leave room for
-/// those that need none.
+/// Questions in work. Many of them may wait for a database that is slow or away, and must leave room
+/// for those that need none.
 const ANSWERS_MAX: usize = 256;
 /// Of these, so many stand in the line for the verifier at a time: a crowd that comes back after a
 /// fan-out's death adds no more than that to the wait of an order.
@@ -256,4 +256,43 @@ const fn name(verdict: Verdict) -> &'static str {
 
 fn count_dropped(reason: &'static str) {
     metrics::counter!("gateway_access_dropped_total", "reason" => reason).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{AccountId, GatewayId};
+
+    #[test]
+    fn a_question_counts_until_its_deadline_and_rubbish_never() {
+        let question = Question {
+            id: 1,
+            asker: GatewayId(950),
+            life: 2,
+            deadline_us: 1_000,
+            address: [127, 0, 0, 1].into(),
+            credentials: Credentials::Cookie("a=b".to_owned()),
+        };
+        let json = serde_json::to_vec(&question).unwrap();
+        assert_eq!(readable(&json, 1_000), Some(question));
+        assert_eq!(readable(&json, 1_001), None);
+        for rubbish in [&b""[..], b"{}", b"\xff", b"[]", &json[1..]] {
+            assert_eq!(readable(rubbish, 0), None);
+        }
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_credentials_refuses_them() {
+        let identity = Identity { account: AccountId::new(3).unwrap(), read_only: true };
+        assert_eq!(verdict_of(Ok(identity)), Verdict::Granted(identity));
+        for theirs in [Code::Unauthorized, Code::InvalidSignature, Code::Forbidden] {
+            assert_eq!(verdict_of(Err(ApiError::new(theirs, ""))), Verdict::Refused);
+        }
+        assert_eq!(verdict_of(Err(ApiError::invalid("expired"))), Verdict::Refused);
+        let limited = ApiError::limited("address", Duration::from_secs(1));
+        let ours = [limited, ApiError::overloaded(), ApiError::maintenance(""), ApiError::bug("")];
+        for ours in ours {
+            assert_eq!(verdict_of(Err(ours)), Verdict::Unavailable);
+        }
+    }
 }
