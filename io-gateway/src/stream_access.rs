@@ -35,8 +35,8 @@ use crate::parameters::Parameters;
 const POP_WAIT: Duration = Duration::from_millis(250);
 /// Questions taken at once: few, so that gateways side by side share a crowd.
 const BATCH_MAX: usize = 16;
-/// Questions in work. Many of them may wait for a database that is slow or away, and must leave room
-/// for those that need none.
+/// Questions in work. Many of them may wait for a database that is slow or away, and must leave
+/// room for those that need none.
 const ANSWERS_MAX: usize = 256;
 /// Of these, so many stand in the line for the verifier at a time: a crowd that comes back after a
 /// fan-out's death adds no more than that to the wait of an order.
