@@ -7,6 +7,7 @@
 //!       routes ◀─ order_json            │  ◀───────────────── replies ◀──── link ◀─
 //!                                       ├▶ auth, keys: a signature ──────────▶ PostgreSQL
 //!                                       └▶ sessions: a cookie, from logins ──▶ PostgreSQL
+//! fan-outs ─▶ Redis ─▶ stream_access ─▶ auth, keys, sessions
 //! ```
 //!
 //! Invariants: a command is sent again only under its own name, and only while its client waits;
@@ -34,6 +35,7 @@ pub mod sign_in_limits;
 pub mod passwords;
 pub mod logins;
 pub mod sessions;
+pub mod stream_access;
 pub mod faucet;
 pub mod market_terms;
 pub mod admission;
