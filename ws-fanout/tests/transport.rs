@@ -15,9 +15,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use ws_fanout::close_reason::CloseReason;
 use ws_fanout::config::{Config, ConnectionConfig, RawConfig};
 use ws_fanout::connection::Shared;
@@ -51,7 +53,12 @@ impl World {
         let (to_upstream, asked) = mpsc::channel(1024);
         let worker = Worker::new(WorkerId(0), config.connection, to_upstream);
         let shared = Rc::new(shared(Rc::clone(&worker), config.connection));
-        let door = Door::new(10_000, 10_000, &[], config.handshake_max);
+        let door = Door::new(
+            config.sockets_max,
+            config.sockets_per_address_max,
+            &[],
+            config.handshake_max,
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         spawn_local(async move {
@@ -68,8 +75,12 @@ impl World {
     }
 
     async fn client(&self) -> Client {
+        self.try_client().await.unwrap()
+    }
+
+    async fn try_client(&self) -> Result<Client, tungstenite::Error> {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        Client(client_async("ws://127.0.0.1/", stream).await.unwrap().0)
+        Ok(Client(client_async("ws://127.0.0.1/ws", stream).await?.0))
     }
 
     /// What the worker asks next.
@@ -118,6 +129,11 @@ struct Client(WebSocketStream<TcpStream>);
 impl Client {
     async fn send(&mut self, message: Message) {
         self.0.send(message).await.unwrap();
+    }
+
+    async fn fragment(&mut self, opcode: OpCode, is_final: bool, payload: &[u8]) {
+        let frame = Frame::message(payload.to_vec(), opcode, is_final);
+        self.send(Message::Frame(frame)).await;
     }
 
     async fn ask(&mut self, method: &str, name: &str) {
@@ -377,6 +393,91 @@ async fn whoever_does_not_answer_pings_is_closed() {
         });
         lively.await.unwrap();
         assert_eq!(silent.close_code().await, 1008);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn errors_are_told_and_leave_the_socket_as_it_was() {
+    in_local_set(async {
+        let mut world = World::start(RawConfig::default()).await;
+        let mut client = world.client().await;
+        client.ask("SUBSCRIBE", "trade.SOL_USDC").await;
+        world.join().await;
+        let table = [
+            (Message::text("nonsense"), 4002),
+            (Message::binary(vec![1, 2]), 4002),
+            (Message::text(r#"{"method":"SUBSCRIBE","params":["account.orderUpdate"]}"#), 4003),
+            (Message::text(r#"{"method":"SUBSCRIBE","params":["depth.SOL_USDC","x.y"]}"#), 4006),
+            (Message::text(r#"{"method":"UNSUBSCRIBE","params":["depth.7ms.SOL_USDC"]}"#), 4008),
+        ];
+        for (request, code) in table {
+            client.send(request.clone()).await;
+            let told: serde_json::Value = serde_json::from_str(&client.text().await).unwrap();
+            assert_eq!(told["error"]["code"], code, "{request}");
+            assert!(told["id"].is_null());
+        }
+        world.say("still heard").await;
+        assert_eq!(client.text().await, "still heard");
+        // Nothing of a refused request took effect.
+        assert!(world.asked.try_recv().is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bounds_of_a_socket_are_held() {
+    in_local_set(async {
+        let raw = RawConfig {
+            streams_per_socket_max: 1,
+            sockets_max: 4,
+            sockets_per_address_max: 3,
+            requests_per_s_max: 50,
+            ..RawConfig::default()
+        };
+        let mut world = World::start(raw).await;
+        let mut greedy = world.client().await;
+        greedy.ask("SUBSCRIBE", "trade.SOL_USDC").await;
+        world.join().await;
+        greedy.ask("SUBSCRIBE", "depth.SOL_USDC").await;
+        assert_eq!(greedy.close_code().await, 1008);
+        let mut big = world.client().await;
+        big.send(Message::text(" ".repeat(65 << 10))).await;
+        assert_eq!(big.close_code().await, 1009);
+        let mut hasty = world.client().await;
+        for _ in 0..51 {
+            hasty.send(Message::Ping("".into())).await;
+        }
+        assert_eq!(hasty.close_code().await, 1008);
+        drop((greedy, big, hasty));
+        let (mut open, start) = (Vec::new(), std::time::Instant::now());
+        while open.len() < 3 {
+            assert!(start.elapsed() < DEADLINE, "places were not given back");
+            open.extend(world.try_client().await);
+        }
+        let refused = world.try_client().await.err().unwrap();
+        assert!(refused.to_string().contains("503"), "{refused}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_in_fragments_counts_as_one() {
+    in_local_set(async {
+        let mut world = World::start(RawConfig::default()).await;
+        let mut client = world.client().await;
+        let request = br#"{"method":"SUBSCRIBE","params":["trade.SOL_USDC"]}"#;
+        client.fragment(OpCode::Data(Data::Text), false, &request[..9]).await;
+        // Control frames may come between fragments.
+        client.fence().await;
+        client.fragment(OpCode::Data(Data::Continue), true, &request[9..]).await;
+        world.join().await;
+        client.fragment(OpCode::Data(Data::Text), false, &[b' '; 40_000]).await;
+        client.fragment(OpCode::Data(Data::Continue), false, &[b' '; 40_000]).await;
+        assert_eq!(client.close_code().await, 1009);
+        let mut rude = world.client().await;
+        rude.fragment(OpCode::Data(Data::Continue), true, b"without a beginning").await;
+        assert_eq!(rude.close_code().await, 1002);
     })
     .await;
 }
