@@ -157,11 +157,10 @@ impl Fanout {
         };
         self.stop.cancel();
         let joined = spawn_blocking(move || {
-            let ends = self.threads.into_iter().map(JoinHandle::join);
-            ends.fold(true, |all, end| all && end.is_ok())
+            self.threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
         });
         match joined.await {
-            Ok(true) => outcome,
+            Ok(0) => outcome,
             _ => Err(FanoutError::ThreadEnded),
         }
     }

@@ -111,8 +111,10 @@ impl Reader {
 struct Half {
     socket: Rc<TcpStream>,
     first: Bytes,
-    reply: Box<dyn Fn(&[u8])>,
+    reply: Reply,
 }
+
+type Reply = Box<dyn Fn(&[u8])>;
 
 impl AsyncRead for Half {
     fn poll_read(
