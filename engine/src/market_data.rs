@@ -11,13 +11,12 @@ use engine_core::replica::{
     Applied, BothBest, Candle, DAY_MINUTES, LevelChange, MarketReplica, Replica, WindowFigures,
 };
 use protocol::book_checksum::book_checksum;
-use protocol::query::{PublicTrade, Ticker};
+use protocol::query::Ticker;
 use protocol::stream_json::{self, BookTicker, Depth, Kline};
-use protocol::{
-    AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, OrderId, Price, Side, Trade, keys,
-};
+use protocol::{AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, Price, Side, keys};
 
 use crate::durable::Publication;
+use crate::recent_trades::public_trade;
 
 const SECOND_US: u64 = 1_000_000;
 /// A candle is closed this long after its end: trades stamped before the end may still be under way
@@ -260,12 +259,6 @@ impl KlineFeed {
 fn checksum(market: &MarketReplica) -> u32 {
     let side = |side| market.levels().best_first(side);
     book_checksum(market.spec(), side(Side::Ask), side(Side::Bid))
-}
-
-/// `taker` is the order of the frame the trade stands in, `time_us` its time.
-fn public_trade(trade: &Trade, taker: OrderId, time_us: u64) -> PublicTrade {
-    let Trade { id, maker_order, taker_side, price, lots, .. } = *trade;
-    PublicTrade { id, time_us, price, lots, taker_side, taker_order: taker, maker_order }
 }
 
 /// Rolling figures as queries and streams tell them.

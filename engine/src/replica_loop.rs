@@ -19,12 +19,14 @@ use protocol::query::Query;
 use protocol::{Action, DecodeError, Frame, MarketId, Outcome, Sequence, keys};
 use service::Condition;
 
-use crate::answers;
+use crate::account_data::leases::Leases;
+use crate::answers::{self, Sources};
 use crate::durable::{Message, Publication};
 use crate::error::{EngineError, JournalError};
 use crate::journal::block::Link;
 use crate::market_data::{MarketData, Pace};
 use crate::openings::Openings;
+use crate::recent_trades::RecentTrades;
 
 pub mod feed;
 mod listing_feed;
@@ -64,6 +66,10 @@ pub struct ReplicaSettings {
     pub now_us: fn() -> u64,
     /// Questions that wait for a sequence not yet applied; more are dropped.
     pub waiting_max: usize,
+    /// Of the engine, as its heartbeat says.
+    pub life: u64,
+    /// Those that recovery came by.
+    pub trades: RecentTrades,
     /// Of the last command that `replica` knows.
     pub time_us: u64,
     /// Whether the books add up.
@@ -138,6 +144,8 @@ struct ReplicaLoop {
     replica: Replica,
     settings: ReplicaSettings,
     market_data: MarketData,
+    trades: RecentTrades,
+    leases: Leases,
     snapshots: Snapshots,
     openings: Openings,
     watch: Watch,
@@ -163,12 +171,14 @@ impl ReplicaLoop {
         replica: Replica,
         snapshots: Snapshots,
         openings: Openings,
-        settings: ReplicaSettings,
+        mut settings: ReplicaSettings,
     ) -> ReplicaLoop {
         ReplicaLoop {
             switches: Switches::new(&replica),
             market_data: MarketData::new(&replica, (settings.now_us)()),
-            status: StatusFeed::new(settings.parts.clone()),
+            trades: std::mem::take(&mut settings.trades),
+            leases: Leases::new(settings.life),
+            status: StatusFeed::new(settings.parts.take()),
             replica,
             snapshots,
             openings,
@@ -231,6 +241,7 @@ impl ReplicaLoop {
 
     fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaLoopError> {
         self.replica.apply(frame)?;
+        self.trades.frame(frame);
         self.switches.take_frame(frame);
         self.listing.frame(frame);
         if let (Action::ListMarket(listing), Outcome::MarketListed) =
@@ -278,6 +289,7 @@ impl ReplicaLoop {
         self.snapshots.tick(&self.replica);
         let snapshot = self.snapshots.written();
         self.status.tell(&self.replica, snapshot, now_us, &mut self.messages);
+        self.leases.tick(now_us);
         let before = self.waiting.len();
         self.waiting.retain(|_, query| now_us <= query.deadline_us);
         count_expired(before - self.waiting.len());
@@ -299,7 +311,12 @@ impl ReplicaLoop {
             count_expired(1);
             return;
         }
-        let answer = answers::answer(&self.replica, query, now_us);
+        let (replica, trades, leases) = (&self.replica, &self.trades, &mut self.leases);
+        let sources = Sources { replica, trades, leases };
+        let Some(answer) = answers::answer(sources, query, now_us) else {
+            metrics::counter!("engine_queries_dropped_total", "reason" => "leases").increment(1);
+            return;
+        };
         match serde_json::to_vec(&answer) {
             Ok(payload) => {
                 self.out.push(Publication { channel: keys::replies(query.gateway), payload });
