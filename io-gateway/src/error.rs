@@ -301,6 +301,11 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyMarkets => {
                 (Code::PreconditionFailed, "The exchange takes no more markets")
             }
+            Refusal::TooManyHolders => {
+                return Self::bug(format_args!(
+                    "the account's own switch was taken for a fan-out's"
+                ));
+            }
         };
         Self::new(code, message)
     }
