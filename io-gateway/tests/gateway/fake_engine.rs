@@ -464,5 +464,7 @@ fn body(query: &Query, state: &State) -> Option<AnswerBody> {
             fees: 500_000,
             held: 2_500_000,
         }]),
+        // Asked by fan-outs alone.
+        Ask::Trades { .. } | Ask::Listen { .. } => return None,
     })
 }
