@@ -65,9 +65,10 @@ mod tests {
             let block = exchange.block(actions);
             Frame::each_of(&block.frames).for_each(|frame| recent.frame(&frame.unwrap()));
         };
-        let (rest, hit) = (limit(1, Side::Ask, 60, 1), limit(2, Side::Bid, 60, 1));
-        for _ in 0..TRADES_MAX + 5 {
-            take(&[rest, hit]);
+        for at in 0..TRADES_MAX + 5 {
+            // To and fro, so that nobody runs out of anything.
+            let (seller, buyer) = if at % 2 == 0 { (1, 2) } else { (2, 1) };
+            take(&[limit(seller, Side::Ask, 60, 1), limit(buyer, Side::Bid, 60, 1)]);
         }
         let ids = |after, max| {
             let found = recent.after(MARKET, TradeId(after), max);

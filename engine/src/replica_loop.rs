@@ -1,10 +1,11 @@
-//! The replica's thread: durable frames in; market data, answers and snapshots out.
+//! The replica's thread: durable frames in; market data, what accounts are told, answers and
+//! snapshots out.
 //!
 //! ```text
-//! journal ─▶ feed    ─▶ apply ─▶ market data, conservation ─▶┐
-//! redis   ─▶ queries ─▶ wait for sequence ──────────────────▶├─▶ messages ─▶ egress
-//!                       clock ─▶ ticker, kline ─────────────▶┤
-//!                       clock ─▶ cancel after ──────────────▶┘
+//! journal ─▶ feed    ─▶ apply ─▶ market and account data, conservation ─▶┐
+//! redis   ─▶ queries ─▶ wait for sequence ───────────────────────────────▶├─▶ messages ─▶ egress
+//!                       clock ─▶ ticker, kline, heads ───────────────────▶┤
+//!                       clock ─▶ cancel after ───────────────────────────▶┘
 //!                       distance ─▶ snapshot ─▶ keeper
 //! ```
 //!
@@ -19,7 +20,7 @@ use protocol::query::Query;
 use protocol::{Action, DecodeError, Frame, MarketId, Outcome, Sequence, keys};
 use service::Condition;
 
-use crate::account_data::leases::Leases;
+use crate::account_data::AccountData;
 use crate::answers::{self, Sources};
 use crate::durable::{Message, Publication};
 use crate::error::{EngineError, JournalError};
@@ -30,6 +31,7 @@ use crate::recent_trades::RecentTrades;
 
 pub mod feed;
 mod listing_feed;
+mod heads;
 pub mod status_feed;
 pub mod snapshots;
 mod cancel_after;
@@ -37,6 +39,7 @@ mod watch;
 
 use cancel_after::Switches;
 use feed::{Feed, Supply};
+use heads::HeadsFeed;
 use listing_feed::ListingFeed;
 use snapshots::Snapshots;
 use status_feed::{Parts, StatusFeed};
@@ -145,7 +148,7 @@ struct ReplicaLoop {
     settings: ReplicaSettings,
     market_data: MarketData,
     trades: RecentTrades,
-    leases: Leases,
+    account_data: AccountData,
     snapshots: Snapshots,
     openings: Openings,
     watch: Watch,
@@ -162,6 +165,7 @@ struct ReplicaLoop {
     /// And sends otherwise: what is listed, halts to markets that must close, and where orders are
     /// to be cancelled.
     messages: Vec<Message>,
+    heads: HeadsFeed,
     listing: ListingFeed,
     status: StatusFeed,
 }
@@ -177,7 +181,8 @@ impl ReplicaLoop {
             switches: Switches::new(&replica),
             market_data: MarketData::new(&replica, (settings.now_us)()),
             trades: std::mem::take(&mut settings.trades),
-            leases: Leases::new(settings.life),
+            heads: HeadsFeed::new(settings.life),
+            account_data: AccountData::new(settings.life),
             status: StatusFeed::new(settings.parts.take()),
             replica,
             snapshots,
@@ -240,6 +245,8 @@ impl ReplicaLoop {
     }
 
     fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaLoopError> {
+        let now_us = self.settings.now_us;
+        self.account_data.before(&self.replica, frame, now_us);
         self.replica.apply(frame)?;
         self.trades.frame(frame);
         self.switches.take_frame(frame);
@@ -254,9 +261,9 @@ impl ReplicaLoop {
         if let Some(market) = self.replica.market(applied.market)
             && !applied.levels.is_empty()
         {
-            let now_us = (self.settings.now_us)();
-            self.market_data.frame(market, frame, applied, pace, now_us, &mut self.out);
+            self.market_data.frame(market, frame, applied, pace, now_us(), &mut self.out);
         }
+        self.account_data.after(&self.replica, frame, now_us, &mut self.out);
         Ok(())
     }
 
@@ -286,10 +293,11 @@ impl ReplicaLoop {
         self.listing.tell(&self.replica, now_us, &mut self.messages);
         self.switches.look(&self.replica, now_us, &mut self.messages);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
+        self.heads.tell(&self.replica, now_us, &mut self.out);
         self.snapshots.tick(&self.replica);
         let snapshot = self.snapshots.written();
         self.status.tell(&self.replica, snapshot, now_us, &mut self.messages);
-        self.leases.tick(now_us);
+        self.account_data.leases().tick(now_us);
         let before = self.waiting.len();
         self.waiting.retain(|_, query| now_us <= query.deadline_us);
         count_expired(before - self.waiting.len());
@@ -311,7 +319,7 @@ impl ReplicaLoop {
             count_expired(1);
             return;
         }
-        let (replica, trades, leases) = (&self.replica, &self.trades, &mut self.leases);
+        let (replica, trades, leases) = (&self.replica, &self.trades, self.account_data.leases());
         let sources = Sources { replica, trades, leases };
         let Some(answer) = answers::answer(sources, query, now_us) else {
             metrics::counter!("engine_queries_dropped_total", "reason" => "leases").increment(1);
