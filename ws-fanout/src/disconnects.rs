@@ -260,13 +260,13 @@ impl State {
     }
 }
 
-fn lease(account: AccountId, _holder: GatewayId) -> Action {
-    Action::SetCancelAfter { account, timeout_ms: LEASE_MS }
+fn lease(account: AccountId, holder: GatewayId) -> Action {
+    Action::SetCancelAfter { account, holder, timeout_ms: LEASE_MS }
 }
 
 /// At once, whatever the lease says.
-fn expiry(account: AccountId, _holder: GatewayId) -> Action {
-    Action::ExpireCancelAfter { account, deadline_us: 0 }
+fn expiry(account: AccountId, holder: GatewayId) -> Action {
+    Action::ExpireCancelAfter { account, holder, deadline_us: 0 }
 }
 
 #[cfg(test)]

@@ -14,8 +14,12 @@ pub enum FanoutError {
         #[source]
         cause: std::io::Error,
     },
-    #[error("the {task} task ended on its own")]
-    TaskEnded { task: &'static str },
+    #[error("could not start a thread")]
+    Thread(#[source] std::io::Error),
+    #[error("[fanout] threads: at least one is needed")]
+    NoThread,
+    #[error("a thread ended on its own")]
+    ThreadEnded,
 }
 
 /// Why a connection to Redis ended.

@@ -8,6 +8,8 @@ pub mod config;
 pub mod logs;
 pub mod ops;
 pub mod stop;
+#[cfg(feature = "http")]
+pub mod client_address;
 #[cfg(feature = "follow")]
 pub mod shared_catalog;
 #[cfg(feature = "follow")]
