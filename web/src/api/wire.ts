@@ -12,6 +12,7 @@ import {
   members,
   oneOf,
   optionalDecimal,
+  optionalInteger,
   optionalText,
   text,
   wrong,
@@ -48,6 +49,8 @@ export interface DepthFrame {
   readonly bids: readonly Level[];
   readonly firstUpdateId: number;
   readonly lastUpdateId: number;
+  /** Of the best levels after this frame; null from a server that sends none. */
+  readonly checksum: number | null;
 }
 
 export interface PublicTrade {
@@ -190,6 +193,7 @@ export function decodeDepthFrame(value: unknown, units: MarketUnits): DepthFrame
     bids: levels(frame["b"], "b", units),
     firstUpdateId: integer(frame, "U"),
     lastUpdateId: integer(frame, "u"),
+    checksum: optionalInteger(frame, "k"),
   };
 }
 
