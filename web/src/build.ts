@@ -59,6 +59,7 @@ export function buildExchange(browser: Browser): Exchange {
     random,
     backoff: { firstMs: 500, mostMs: 15_000 },
     connectDeadlineMs: 10_000,
+    wellAfterMs: 10_000,
     silenceMsMax: 10_000,
     onState: (state) => connection.set(state),
     onRefused: (code, message) => console.error("stream request refused", code, message),
