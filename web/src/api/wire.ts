@@ -113,6 +113,8 @@ export interface Order {
   readonly executedQuantity: string;
   readonly executedQuoteQuantity: string;
   readonly postOnly: boolean;
+  /** The last price at which it becomes an order like others; null if it always was one. */
+  readonly triggerPrice: string | null;
   readonly fills: readonly OwnTrade[];
 }
 
@@ -323,6 +325,7 @@ export function decodeOrder(value: unknown): Order {
     executedQuantity: decimalString(order, "executedQuantity"),
     executedQuoteQuantity: decimalString(order, "executedQuoteQuantity"),
     postOnly: order["postOnly"] === true,
+    triggerPrice: optionalText(order, "triggerPrice"),
     fills: list(order["fills"] ?? [], "fills", decodeOwnTrade),
   };
 }
