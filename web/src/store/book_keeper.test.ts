@@ -247,7 +247,9 @@ describe("the checksum", () => {
 
   test("of a book as it should be changes nothing", async () => {
     const d = await live();
-    d.keeper.frame(proved(delta(11, 11, [level(101, 2)]), [level(101, 2), level(103, 7)], BEST_BIDS));
+    d.keeper.frame(
+      proved(delta(11, 11, [level(101, 2)]), [level(101, 2), level(103, 7)], BEST_BIDS),
+    );
     expect(await d.settled()).toMatchObject({ phase: "live", asks: ["101×2", "103×7"] });
     expect(d.view()).toMatchObject({ resyncs: 0, mismatches: 0 });
   });
@@ -258,7 +260,9 @@ describe("the checksum", () => {
     expect(d.view()).toMatchObject({ phase: "loading", resyncs: 1, mismatches: 1 });
     await d.answer(snapshot(11, [level(101, 3)], BIDS));
     expect(await d.settled()).toMatchObject({ phase: "live", asks: ["101×3"] });
-    d.keeper.frame(proved(delta(12, 12, [level(102, 1)]), [level(101, 3), level(102, 1)], BEST_BIDS));
+    d.keeper.frame(
+      proved(delta(12, 12, [level(102, 1)]), [level(101, 3), level(102, 1)], BEST_BIDS),
+    );
     expect(d.view()).toMatchObject({ phase: "live", mismatches: 1 });
   });
 
