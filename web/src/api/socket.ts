@@ -1,7 +1,7 @@
 // One WebSocket for all streams of the page: keeps subscriptions across reconnects, backs off,
 // and gives up on a connection that has gone silent (browsers cannot ping). Private streams are
-// asked for apart from the public ones, with a proof made anew each time: a refusal is for the whole
-// request, and says not which.
+// asked for apart from the public ones, with a proof made anew each time: a refusal is of a whole
+// request, and does not say of which.
 import { backoffMs, type Backoff } from "./backoff";
 import { serverClose, type ServerClose } from "./close_reason";
 

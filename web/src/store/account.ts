@@ -310,7 +310,7 @@ export class Account {
     return this.streams.live.get().phase === "live";
   }
 
-  /** Runs an action; fetches afterwards if its outcome is unknown or no stream tells what it did. */
+  /** Runs an action; fetches afterwards if it failed, or no stream tells what it did. */
   async #acting<T>(credentials: Access, action: () => Promise<T>): Promise<T> {
     let succeeded = false;
     try {

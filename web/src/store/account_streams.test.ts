@@ -77,7 +77,7 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe("order and balance updates", () => {
-  test("are live when nothing has refused them, and fetched anew at both ends of the doubt", async () => {
+  test("are live when nothing has refused them, with a fetch before and after", async () => {
     const d = await desk();
     d.streams.begin(SESSION);
     expect([d.sent(), d.phases(), d.counts.missed]).toEqual([[ASKED], ["starting", "off"], 1]);

@@ -1,5 +1,6 @@
 // The private streams of whoever is signed in, and the wish to have all orders cancelled when the
-// connection ends. The exchange confirms nothing: what it has not refused within a while is granted.
+// connection ends. The exchange confirms nothing: what it has not refused within a while is
+// granted.
 //
 //   off ──begin──▶ starting ──settled, or a frame──▶ live
 //                   ▲  ▲ └──────── refused ────────▶ refused

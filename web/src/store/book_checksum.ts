@@ -27,7 +27,7 @@ export function crc32(ascii: string): number {
   return (rest ^ 0xffff_ffff) >>> 0;
 }
 
-/** Both sides best first. A price in ticks times the tick's digits is its text without the point. */
+/** Best first. A price in ticks times the tick's digits is its text without the point. */
 export function bookChecksum(
   asks: readonly Level[],
   bids: readonly Level[],

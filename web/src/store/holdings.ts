@@ -1,5 +1,6 @@
-// All the page knows of one account: what it owns, what it has open, what it traded. Told by answers,
-// polls and the stream, and shown at most once in a while: a program on the same account may be busy.
+// All the page knows of one account: what it owns, what it has open, what it traded. Told by
+// answers, polls and the stream, and shown at most once in a while: a program on the same account
+// may be busy.
 import type { OrderUpdate, OwnFill } from "../api/account_wire";
 import type { Balance, Order } from "../api/wire";
 import { NO_BALANCES, withBalance, withPolledBalances, type Balances } from "./balances";

@@ -1,5 +1,5 @@
-// What happened to waiting orders while nobody pressed anything: one fired, or fired and was refused.
-// Pure.
+// What happened to waiting orders while nobody pressed anything: one fired, or fired and was
+// refused. Pure.
 import type { OrderUpdate } from "../api/account_wire";
 import type { Order } from "../api/wire";
 
