@@ -201,7 +201,7 @@ describe("the streams of a signed-in account", () => {
 });
 
 describe("cancelling orders when the page closes", () => {
-  const NAME = "Cancel my orders when this page closes";
+  const NAME = "Cancel my orders when this page closes or loses its connection";
 
   test("is off by default, and switched on and off with a word to the exchange", async () => {
     const { user, socket } = await livePage();

@@ -51,7 +51,7 @@ function LiveMark({ account }: { readonly account: Account }) {
   const live = useCell(account.streams.live);
   const text = {
     off: "",
-    starting: "Starting live updates…",
+    starting: "Not live yet",
     live: "Live",
     refused: "Live updates are off; asking every few seconds",
   }[live.phase];

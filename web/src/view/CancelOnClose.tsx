@@ -17,7 +17,7 @@ export function CancelOnClose({ streams }: { readonly streams: AccountStreams })
           disabled={!isOn && live.phase !== "live"}
           onChange={(event) => streams.setCancelOnClose(event.target.checked)}
         />
-        Cancel my orders when this page closes
+        Cancel my orders when this page closes or loses its connection
       </label>
       {isOn && (
         <p className="quiet" role="status" aria-label="Cancelling on close">
@@ -42,8 +42,8 @@ function words({ phase }: State): string {
       return "The connection was lost: the exchange cancels your open orders now.";
     default:
       return (
-        "On. Closing or reloading this page, or losing the connection, cancels all open orders " +
-        "of the account, waiting ones and those of other programs too."
+        "On. Reloading counts as closing. All open orders of the account are cancelled then, " +
+        "waiting ones and those of other programs too."
       );
   }
 }
