@@ -1,36 +1,57 @@
-//! What the replica answers to a question: pure, no channel, no clock.
+//! What the replica's loop answers to a question: no channel, no clock.
 
 use engine_core::replica::{DAY_MINUTES, MarketReplica, Replica, WEEK_MINUTES};
 use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Query, Window};
 use protocol::{AccountId, MarketId, Side, Standing, Target};
 
+use crate::account_data::leases::Leases;
 use crate::market_data;
+use crate::recent_trades::RecentTrades;
 
 /// Levels a side of one depth answer.
 const LEVELS_MAX: usize = 10_000;
 
-/// Answers from the state as it is; `now_us` is the end of rolling windows.
-pub fn answer(replica: &Replica, query: &Query, now_us: u64) -> Answer {
-    let sequence = replica.position();
-    let body = body(replica, &query.ask, now_us).unwrap_or(AnswerBody::UnknownMarket);
-    Answer { id: query.id, life: query.life, sequence, body }
+/// Trades of one answer. Who needs more asks again behind the last one.
+const TRADES_MAX: usize = 1000;
+
+/// What is known, and who listens.
+pub struct Sources<'a> {
+    pub replica: &'a Replica,
+    pub trades: &'a RecentTrades,
+    pub leases: &'a mut Leases,
 }
 
-/// `None` when the question names a market that is not listed.
-fn body(replica: &Replica, ask: &Ask, now_us: u64) -> Option<AnswerBody> {
-    Some(match ask {
+enum Unanswered {
+    /// The question names a market that is not listed.
+    UnknownMarket,
+    TooManyLeases,
+}
+
+/// Answers from the state as it is; `now_us` is the end of rolling windows, and the beginning of a
+/// lease. `None`: there is no room for one more lease.
+pub fn answer(sources: Sources<'_>, query: &Query, now_us: u64) -> Option<Answer> {
+    let sequence = sources.replica.position();
+    let body = match body(sources, &query.ask, now_us) {
+        Ok(body) => body,
+        Err(Unanswered::UnknownMarket) => AnswerBody::UnknownMarket,
+        Err(Unanswered::TooManyLeases) => return None,
+    };
+    Some(Answer { id: query.id, life: query.life, sequence, body })
+}
+
+fn body(sources: Sources<'_>, ask: &Ask, now_us: u64) -> Result<AnswerBody, Unanswered> {
+    let Sources { replica, trades, leases } = sources;
+    Ok(match ask {
         Ask::Balances { account } => AnswerBody::Balances(balances(replica, *account)),
         Ask::Order { account, market, target } => {
-            AnswerBody::Order(order(replica.market(*market)?, *account, *target).copied())
+            AnswerBody::Order(order(listed(replica, *market)?, *account, *target).copied())
         }
         Ask::OpenOrders { account, market } => {
-            if let Some(market) = market {
-                replica.market(*market)?;
-            }
+            market.map_or(Ok(()), |market| listed(replica, market).map(drop))?;
             AnswerBody::OpenOrders(replica.open_orders(*account, *market))
         }
         Ask::Depth { market, levels } => {
-            AnswerBody::Depth(depth(replica.market(*market)?, *levels as usize))
+            AnswerBody::Depth(depth(listed(replica, *market)?, *levels as usize))
         }
         Ask::Tickers { market, window } => {
             AnswerBody::Tickers(tickers(replica, *market, *window, now_us)?)
@@ -39,9 +60,7 @@ fn body(replica: &Replica, ask: &Ask, now_us: u64) -> Option<AnswerBody> {
             AnswerBody::Account { exists: replica.accounts().exists(*account) }
         }
         Ask::FinishedOrders { account, market, after } => {
-            if let Some(market) = market {
-                replica.market(*market)?;
-            }
+            market.map_or(Ok(()), |market| listed(replica, market).map(drop))?;
             AnswerBody::FinishedOrders(replica.finished_orders(*account, *market, after))
         }
         Ask::BookStates => {
@@ -50,7 +69,19 @@ fn body(replica: &Replica, ask: &Ask, now_us: u64) -> Option<AnswerBody> {
         }
         Ask::Epoch { gateway } => AnswerBody::Epoch(replica.epoch(*gateway)),
         Ask::Conservation => AnswerBody::Conservation(replica.conservation()),
+        Ask::Trades { market, after } => {
+            listed(replica, *market)?;
+            AnswerBody::Trades(trades.after(*market, *after, TRADES_MAX))
+        }
+        Ask::Listen { account } => {
+            let listening = leases.listen(*account, now_us);
+            AnswerBody::Listening(listening.ok_or(Unanswered::TooManyLeases)?)
+        }
     })
+}
+
+fn listed(replica: &Replica, market: MarketId) -> Result<&MarketReplica, Unanswered> {
+    replica.market(market).ok_or(Unanswered::UnknownMarket)
 }
 
 fn balances(replica: &Replica, account: AccountId) -> Vec<Balance> {
@@ -90,7 +121,7 @@ fn tickers(
     market: Option<MarketId>,
     window: Window,
     now_us: u64,
-) -> Option<Vec<protocol::query::Ticker>> {
+) -> Result<Vec<protocol::query::Ticker>, Unanswered> {
     let minutes = match window {
         Window::Day => DAY_MINUTES,
         Window::Week => WEEK_MINUTES,
@@ -99,7 +130,7 @@ fn tickers(
         market_data::ticker(market.spec().id, &market.figures(now_us, minutes))
     };
     match market {
-        Some(market) => Some(vec![of(replica.market(market)?)]),
-        None => Some(replica.markets().map(of).collect()),
+        Some(market) => Ok(vec![of(listed(replica, market)?)]),
+        None => Ok(replica.markets().map(of).collect()),
     }
 }

@@ -15,12 +15,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 use engine_core::Input;
-use protocol::MarketId;
+use engine_core::replica::Replica;
+use protocol::{MarketId, keys};
 use redis::Value;
 
 use crate::clock::Clock;
 use crate::counters::IngressCounters;
 use crate::idle::{Idle, Waiting};
+use crate::openings;
+use crate::recovery;
 use crate::redis_link::{Pipeline, RedisLink};
 use crate::ring::Outlet;
 use crate::stop::Stop;
@@ -50,6 +53,23 @@ pub struct Source {
     pub stream: CommandStream,
     /// Number of the shard, and of its ring in [`Ingress::outlets`].
     pub outlet: usize,
+}
+
+/// All command streams as `replica` has read them, dealt out to the ingress threads.
+pub fn sources(replica: &Replica, threads: usize, shards: usize) -> Vec<Vec<Source>> {
+    let catalog = replica.catalog();
+    let mut sources: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
+    let markets = catalog.markets().iter().map(|market| market.id);
+    for (at, market) in [MarketId::ACCOUNTS].into_iter().chain(markets).enumerate() {
+        let Some(name) = catalog.stream_name(market) else { continue };
+        let (key, stream) = (
+            keys::orders(name),
+            CommandStream::read_up_to(replica.cursor(market), replica.last_origin(market)),
+        );
+        let outlet = recovery::shard_of(catalog, market, shards);
+        sources[openings::ingress_of(at, threads)].push(Source { market, key, stream, outlet });
+    }
+    sources
 }
 
 pub struct Ingress {

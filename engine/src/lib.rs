@@ -19,6 +19,8 @@ pub mod disk;
 pub mod durable;
 pub mod replica_loop;
 pub mod market_data;
+pub mod recent_trades;
+pub mod account_data;
 pub mod queries;
 pub mod answers;
 pub mod heartbeat;

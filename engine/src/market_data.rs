@@ -3,21 +3,20 @@
 //! Trades, depth and book ticker follow the frame they come from; tickers and klines follow a clock
 //! that ticks a few times a second. Nothing here reads a clock itself.
 //!
-//! Under backlog ([`Pace::Joined`]) the level changes of a block become one depth frame and its
-//! best prices one book ticker, because publishing each would hold up the journal and so the
-//! trading. Trades are never joined.
+//! Under backlog ([`Pace::Joined`]) the level changes of a block become one depth frame, because a
+//! frame and a checksum for each would hold up whoever waits behind them. Trades and changes of the
+//! best prices are never joined.
 
 use engine_core::replica::{
-    Applied, BothBest, Candle, DAY_MINUTES, LevelChange, MarketReplica, Replica, WindowFigures,
+    Applied, Candle, DAY_MINUTES, LevelChange, MarketReplica, Replica, WindowFigures,
 };
 use protocol::book_checksum::book_checksum;
-use protocol::query::{PublicTrade, Ticker};
+use protocol::query::Ticker;
 use protocol::stream_json::{self, BookTicker, Depth, Kline};
-use protocol::{
-    AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, OrderId, Price, Side, Trade, keys,
-};
+use protocol::{AssetSpec, Frame, Interval, Lots, MarketId, MarketSpec, Price, Side, keys};
 
 use crate::durable::Publication;
+use crate::recent_trades::public_trade;
 
 const SECOND_US: u64 = 1_000_000;
 /// A candle is closed this long after its end: trades stamped before the end may still be under way
@@ -43,8 +42,6 @@ pub struct MarketData {
 struct Feed {
     /// Level changes not yet published.
     pending: Pending,
-    /// Best prices as last published.
-    best: BothBest,
     klines: [KlineFeed; Interval::ALL.len()],
 }
 
@@ -84,8 +81,7 @@ impl MarketData {
             let ended = market.candle(interval).filter(|candle| end_us(candle) <= now_us);
             KlineFeed { closed_s: ended.map(|candle| candle.start_s), ..KlineFeed::default() }
         });
-        let feed = Feed { pending: Pending::default(), best: market.best(), klines };
-        self.feeds[place] = Some(feed);
+        self.feeds[place] = Some(Feed { pending: Pending::default(), klines });
     }
 
     /// Adds what one frame shows to `out`. `market` is the frame's, after it was applied.
@@ -117,7 +113,10 @@ impl MarketData {
         if !applied.levels.is_empty() {
             feed.pending.add(applied);
             if pace == Pace::Realtime {
-                feed.publish_book(known, now_us, out);
+                feed.publish_depth(known, now_us, out);
+            }
+            if applied.best_before != applied.best_after {
+                out.push(book_ticker_publication(market, applied, now_us));
             }
         }
     }
@@ -126,7 +125,7 @@ impl MarketData {
     pub fn end_of_block(&mut self, replica: &Replica, now_us: u64, out: &mut Vec<Publication>) {
         for (feed, market) in with_markets(&mut self.feeds, replica) {
             if !feed.pending.changes.is_empty() {
-                feed.publish_book(market, now_us, out);
+                feed.publish_depth(market, now_us, out);
             }
         }
     }
@@ -157,17 +156,9 @@ impl MarketData {
 
 impl Feed {
     /// `known` stands where the last of the pending changes left it.
-    fn publish_book(&mut self, known: &MarketReplica, now_us: u64, out: &mut Vec<Publication>) {
-        let (market, best) = (known.spec(), known.best());
-        let (time_us, update) = (self.pending.time_us, self.pending.last_update);
+    fn publish_depth(&mut self, known: &MarketReplica, now_us: u64, out: &mut Vec<Publication>) {
         let depth = self.pending.take(known, now_us);
-        out.push(publication(keys::depth(&market.symbol), depth));
-        if best != self.best {
-            self.best = best;
-            let ticker = BookTicker { time_us, bid: best.bid, ask: best.ask, update };
-            let json = stream_json::book_ticker(market, now_us, &ticker);
-            out.push(publication(keys::book_ticker(&market.symbol), json));
-        }
+        out.push(publication(keys::depth(&known.spec().symbol), depth));
     }
 
     fn close_ended(
@@ -262,16 +253,18 @@ fn checksum(market: &MarketReplica) -> u32 {
     book_checksum(market.spec(), side(Side::Ask), side(Side::Bid))
 }
 
-/// `taker` is the order of the frame the trade stands in, `time_us` its time.
-fn public_trade(trade: &Trade, taker: OrderId, time_us: u64) -> PublicTrade {
-    let Trade { id, maker_order, taker_side, price, lots, .. } = *trade;
-    PublicTrade { id, time_us, price, lots, taker_side, taker_order: taker, maker_order }
-}
-
 /// Rolling figures as queries and streams tell them.
 pub fn ticker(market: MarketId, figures: &WindowFigures) -> Ticker {
     let WindowFigures { first, last, high, low, lots, quote, trades } = *figures;
     Ticker { market, first, last, high, low, lots, quote, trades }
+}
+
+/// The best prices as the frame left them.
+fn book_ticker_publication(market: &MarketSpec, applied: &Applied, now_us: u64) -> Publication {
+    let Applied { time_us, best_after: best, update_id: update, .. } = *applied;
+    let ticker = BookTicker { time_us, bid: best.bid, ask: best.ask, update };
+    let json = stream_json::book_ticker(market, now_us, &ticker);
+    publication(keys::book_ticker(&market.symbol), json)
 }
 
 fn ticker_publication(market: &MarketReplica, quote: &AssetSpec, now_us: u64) -> Publication {

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crossbeam::channel::{self, Receiver, Sender};
 use engine_core::replica::Replica;
 use engine_core::{Input, Shard};
-use protocol::{MarketId, Record, Sequence, keys};
+use protocol::{Record, Sequence, keys};
 use redis::Client;
 use service::{Condition, Ops};
 
@@ -50,8 +50,7 @@ use crate::error::EngineError;
 use crate::heartbeat::Pulse;
 use crate::idle::{Bell, Idle};
 use crate::ingress::durable_cursors::DurableCursors;
-use crate::ingress::stream::CommandStream;
-use crate::ingress::{Ingress, Source};
+use crate::ingress::{self, Ingress, Source};
 use crate::journal::definitions::Definitions;
 use crate::journal::follow::Follower;
 use crate::journal::merge::Merge;
@@ -61,6 +60,7 @@ use crate::journal::{DurablePosition, JournalLoop};
 use crate::openings::{self, ListedMarkets, Opening, Openings};
 use crate::pinning;
 use crate::queries::{self, QueriesSettings};
+use crate::recent_trades::RecentTrades;
 use crate::recovery::{self, Recovered};
 use crate::redis_link::{self, RedisLink};
 use crate::replica_loop::feed::Feed;
@@ -127,7 +127,7 @@ pub fn run(
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let data_dir = DataDir::open(&*disk, &config.data_dir)?;
     let journal = &data_dir.folders.journal;
-    let Recovered { replica, tail, time_us, snapshot, unusable } =
+    let Recovered { replica, trades, tail, time_us, snapshot, unusable } =
         recovery::recover(&*disk, &data_dir.folders, &config.catalog, &config.limits)?;
     recovery::warn_of_terms(&replica, &config.catalog);
     let settings = WriterSettings {
@@ -180,13 +180,15 @@ pub fn run(
         stop,
         crew: Crew::new(),
     };
-    let start = Start { replica, writer, shards, archive, events, keeper, snapshot, time_us };
+    let start =
+        Start { replica, trades, writer, shards, archive, events, keeper, snapshot, time_us };
     pipeline.run(start, conditions)
 }
 
 /// What recovery hands to the threads.
 struct Start {
     replica: Replica,
+    trades: RecentTrades,
     writer: Writer,
     shards: Vec<Shard>,
     archive: Archive,
@@ -199,21 +201,25 @@ struct Start {
 
 impl Pipeline {
     fn run(mut self, start: Start, conditions: Conditions) -> Result<(), EngineError> {
-        let Start { replica, writer, shards, archive, events, keeper, snapshot, time_us } = start;
+        let Start { replica, trades, writer, shards, archive, events, keeper, snapshot, time_us } =
+            start;
         let last = replica.position();
         let position = Arc::clone(&archive.position);
         let cursors = Arc::new(DurableCursors::default());
         let (to_shards, from_ingress) = self.inbound_rings();
-        let sources = self.command_streams(&replica);
+        let sources = ingress::sources(&replica, self.config.ingress_threads, self.config.shards);
         let listed = Arc::new(ListedMarkets::of(replica.catalog()));
         let markets = replica.catalog().markets().len();
         let (openings, shard_openings, ingress_openings) = self.openings(&listed);
         // From the last stage to the first, so that nobody waits for a stage that is not there yet.
-        self.spawn_heartbeat(&position, conditions.redis)?;
+        let life = clock::now_us();
+        self.spawn_heartbeat(life, &position, conditions.redis)?;
         let snapshots = self.spawn_keeper(keeper, snapshot, writer.mark())?;
         let settings = ReplicaSettings {
             now_us: clock::now_us,
             waiting_max: self.config.queries_max,
+            life,
+            trades,
             time_us,
             conservation: conditions.conservation,
             parts: Some(Parts {
@@ -282,23 +288,6 @@ impl Pipeline {
         let (ingress, to_ingress) = ingress.unzip();
         let (limits, listed) = (self.config.limits, Arc::clone(listed));
         (Openings { limits, shards, ingress, listed }, to_shards, to_ingress)
-    }
-
-    /// The command streams, dealt out to the ingress threads.
-    fn command_streams(&self, replica: &Replica) -> Vec<Vec<Source>> {
-        let (catalog, threads) = (replica.catalog(), self.config.ingress_threads);
-        let mut sources: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
-        let markets = catalog.markets().iter().map(|market| market.id);
-        for (at, market) in [MarketId::ACCOUNTS].into_iter().chain(markets).enumerate() {
-            let Some(name) = catalog.stream_name(market) else { continue };
-            let (key, stream) = (
-                keys::orders(name),
-                CommandStream::read_up_to(replica.cursor(market), replica.last_origin(market)),
-            );
-            let outlet = recovery::shard_of(catalog, market, self.config.shards);
-            sources[openings::ingress_of(at, threads)].push(Source { market, key, stream, outlet });
-        }
-        sources
     }
 
     fn spawn_ingress(
@@ -481,12 +470,13 @@ impl Pipeline {
 
     fn spawn_heartbeat(
         &mut self,
+        life: u64,
         position: &Arc<DurablePosition>,
         redis: Condition,
     ) -> Result<(), EngineError> {
         let pulse = Pulse {
             client: self.client.clone(),
-            life: clock::now_us(),
+            life,
             position: Arc::clone(position),
             redis,
             stop: self.stop.clone(),

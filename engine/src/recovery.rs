@@ -20,6 +20,7 @@ use crate::error::{EngineError, JournalError};
 use crate::journal::definitions::Definitions;
 use crate::journal::reader::{self, Begin, Progress, Source, Tail};
 use crate::journal::segment::{self, SegmentHeader};
+use crate::recent_trades::RecentTrades;
 use crate::snapshot;
 use crate::snapshot::read::{self, Loaded, Pieces};
 
@@ -29,6 +30,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Recovered {
     pub replica: Replica,
+    /// Those behind the snapshot.
+    pub trades: RecentTrades,
     /// Where the journal ends; `None` when there is none yet.
     pub tail: Option<Tail>,
     /// Of the last command; 0 before the first.
@@ -57,7 +60,8 @@ pub fn recover(
             let milliseconds = began.elapsed().as_millis() as u64;
             tracing::info!(sequence = sequence.0, bytes, milliseconds, "a snapshot is loaded");
             let time_us = header.time_us;
-            let state = Recovered { replica, tail: None, time_us, snapshot: sequence, unusable };
+            let nothing = Recovered::nothing(catalog);
+            let state = Recovered { replica, time_us, snapshot: sequence, unusable, ..nothing };
             (state, Begin::After(header.mark))
         }
         None => (Recovered { unusable, ..Recovered::nothing(catalog) }, Begin::First),
@@ -100,6 +104,7 @@ impl Recovered {
     fn nothing(catalog: &Catalog) -> Recovered {
         Recovered {
             replica: Replica::new(catalog.clone()),
+            trades: RecentTrades::default(),
             tail: None,
             time_us: 0,
             snapshot: Sequence(0),
@@ -115,6 +120,7 @@ impl Recovered {
                 let after = self.replica.position();
                 let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
                 self.replica.apply(&frame)?;
+                self.trades.frame(&frame);
                 self.time_us = self.time_us.max(frame.command.time_us);
             }
             pace.show(self.replica.position(), block.progress);

@@ -1,10 +1,11 @@
-//! The replica's thread: durable frames in; market data, answers and snapshots out.
+//! The replica's thread: durable frames in; market data, what accounts are told, answers and
+//! snapshots out.
 //!
 //! ```text
-//! journal ─▶ feed    ─▶ apply ─▶ market data, conservation ─▶┐
-//! redis   ─▶ queries ─▶ wait for sequence ──────────────────▶├─▶ messages ─▶ egress
-//!                       clock ─▶ ticker, kline ─────────────▶┤
-//!                       clock ─▶ cancel after ──────────────▶┘
+//! journal ─▶ feed    ─▶ apply ─▶ market and account data, conservation ─▶┐
+//! redis   ─▶ queries ─▶ wait for sequence ───────────────────────────────▶├─▶ messages ─▶ egress
+//!                       clock ─▶ ticker, kline, heads ───────────────────▶┤
+//!                       clock ─▶ cancel after ───────────────────────────▶┘
 //!                       distance ─▶ snapshot ─▶ keeper
 //! ```
 //!
@@ -19,15 +20,18 @@ use protocol::query::Query;
 use protocol::{Action, DecodeError, Frame, MarketId, Outcome, Sequence, keys};
 use service::Condition;
 
-use crate::answers;
+use crate::account_data::AccountData;
+use crate::answers::{self, Sources};
 use crate::durable::{Message, Publication};
 use crate::error::{EngineError, JournalError};
 use crate::journal::block::Link;
 use crate::market_data::{MarketData, Pace};
 use crate::openings::Openings;
+use crate::recent_trades::RecentTrades;
 
 pub mod feed;
 mod listing_feed;
+mod heads;
 pub mod status_feed;
 pub mod snapshots;
 mod cancel_after;
@@ -35,6 +39,7 @@ mod watch;
 
 use cancel_after::Switches;
 use feed::{Feed, Supply};
+use heads::HeadsFeed;
 use listing_feed::ListingFeed;
 use snapshots::Snapshots;
 use status_feed::{Parts, StatusFeed};
@@ -64,6 +69,10 @@ pub struct ReplicaSettings {
     pub now_us: fn() -> u64,
     /// Questions that wait for a sequence not yet applied; more are dropped.
     pub waiting_max: usize,
+    /// Of the engine, as its heartbeat says.
+    pub life: u64,
+    /// Those that recovery came by.
+    pub trades: RecentTrades,
     /// Of the last command that `replica` knows.
     pub time_us: u64,
     /// Whether the books add up.
@@ -138,6 +147,8 @@ struct ReplicaLoop {
     replica: Replica,
     settings: ReplicaSettings,
     market_data: MarketData,
+    trades: RecentTrades,
+    account_data: AccountData,
     snapshots: Snapshots,
     openings: Openings,
     watch: Watch,
@@ -154,6 +165,7 @@ struct ReplicaLoop {
     /// And sends otherwise: what is listed, halts to markets that must close, and where orders are
     /// to be cancelled.
     messages: Vec<Message>,
+    heads: HeadsFeed,
     listing: ListingFeed,
     status: StatusFeed,
 }
@@ -163,12 +175,15 @@ impl ReplicaLoop {
         replica: Replica,
         snapshots: Snapshots,
         openings: Openings,
-        settings: ReplicaSettings,
+        mut settings: ReplicaSettings,
     ) -> ReplicaLoop {
         ReplicaLoop {
             switches: Switches::new(&replica),
             market_data: MarketData::new(&replica, (settings.now_us)()),
-            status: StatusFeed::new(settings.parts.clone()),
+            trades: std::mem::take(&mut settings.trades),
+            heads: HeadsFeed::new(settings.life),
+            account_data: AccountData::new(settings.life),
+            status: StatusFeed::new(settings.parts.take()),
             replica,
             snapshots,
             openings,
@@ -230,7 +245,10 @@ impl ReplicaLoop {
     }
 
     fn take_frame(&mut self, frame: &Frame<'_>, pace: Pace) -> Result<(), ReplicaLoopError> {
+        let now_us = self.settings.now_us;
+        self.account_data.before(&self.replica, frame, now_us);
         self.replica.apply(frame)?;
+        self.trades.frame(frame);
         self.switches.take_frame(frame);
         self.listing.frame(frame);
         if let (Action::ListMarket(listing), Outcome::MarketListed) =
@@ -243,9 +261,9 @@ impl ReplicaLoop {
         if let Some(market) = self.replica.market(applied.market)
             && !applied.levels.is_empty()
         {
-            let now_us = (self.settings.now_us)();
-            self.market_data.frame(market, frame, applied, pace, now_us, &mut self.out);
+            self.market_data.frame(market, frame, applied, pace, now_us(), &mut self.out);
         }
+        self.account_data.after(&self.replica, frame, now_us, &mut self.out);
         Ok(())
     }
 
@@ -275,9 +293,11 @@ impl ReplicaLoop {
         self.listing.tell(&self.replica, now_us, &mut self.messages);
         self.switches.look(&self.replica, now_us, &mut self.messages);
         self.market_data.tick(&self.replica, now_us, &mut self.out);
+        self.heads.tell(&self.replica, now_us, &mut self.out);
         self.snapshots.tick(&self.replica);
         let snapshot = self.snapshots.written();
         self.status.tell(&self.replica, snapshot, now_us, &mut self.messages);
+        self.account_data.leases().tick(now_us);
         let before = self.waiting.len();
         self.waiting.retain(|_, query| now_us <= query.deadline_us);
         count_expired(before - self.waiting.len());
@@ -299,7 +319,12 @@ impl ReplicaLoop {
             count_expired(1);
             return;
         }
-        let answer = answers::answer(&self.replica, query, now_us);
+        let (replica, trades, leases) = (&self.replica, &self.trades, self.account_data.leases());
+        let sources = Sources { replica, trades, leases };
+        let Some(answer) = answers::answer(sources, query, now_us) else {
+            metrics::counter!("engine_queries_dropped_total", "reason" => "leases").increment(1);
+            return;
+        };
         match serde_json::to_vec(&answer) {
             Ok(payload) => {
                 self.out.push(Publication { channel: keys::replies(query.gateway), payload });

@@ -4,6 +4,7 @@
 //! the engine can know (funds, the book) is not looked at here.
 
 use protocol::decimal::{self, DecimalError};
+pub use protocol::order_words::{SELF_TRADE_PREVENTIONS, SIDES, TIMES_IN_FORCE, TRIGGER_SOURCES};
 use protocol::{
     AccountId, Action, AssetSpec, Catalog, ClientId, Lots, MarketSpec, OrderId, OrderKind, Place,
     Price, SelfTradePrevention, Side, Target, TimeInForce, Trigger, TriggerBy, TriggerPlace, Units,
@@ -13,25 +14,8 @@ use rust_decimal::Decimal;
 use crate::error::{ApiError, Code};
 use crate::parameters::{Parameters, Value};
 
-pub const SIDES: [(&str, Side); 2] = [("Bid", Side::Bid), ("Ask", Side::Ask)];
 pub const ORDER_TYPES: [(&str, OrderType); 2] =
     [("Limit", OrderType::Limit), ("Market", OrderType::Market)];
-pub const TIMES_IN_FORCE: [(&str, TimeInForce); 3] = [
-    ("GTC", TimeInForce::GoodTillCancelled),
-    ("IOC", TimeInForce::ImmediateOrCancel),
-    ("FOK", TimeInForce::FillOrKill),
-];
-pub const SELF_TRADE_PREVENTIONS: [(&str, SelfTradePrevention); 3] = [
-    ("RejectTaker", SelfTradePrevention::RejectTaker),
-    ("RejectMaker", SelfTradePrevention::RejectMaker),
-    ("RejectBoth", SelfTradePrevention::RejectBoth),
-];
-/// On a spot market all of them are the last price.
-pub const TRIGGER_SOURCES: [(&str, TriggerBy); 3] = [
-    ("LastPrice", TriggerBy::LastPrice),
-    ("MarkPrice", TriggerBy::MarkPrice),
-    ("IndexPrice", TriggerBy::IndexPrice),
-];
 
 /// Features of the real venue that only matter when they are asked for.
 const EXITS: [&str; 6] = [

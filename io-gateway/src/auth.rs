@@ -46,6 +46,8 @@ pub enum Instruction {
     MaxOrderQuantity,
     MaxWithdrawalQuantity,
     CollateralQuery,
+    /// Of private streams; over sockets alone, so that no route has it.
+    Subscribe,
 }
 
 /// Whether a request leaves everything as it is.
@@ -70,7 +72,8 @@ impl Instruction {
             | Instruction::WithdrawalQueryAll
             | Instruction::MaxOrderQuantity
             | Instruction::MaxWithdrawalQuantity
-            | Instruction::CollateralQuery => Effect::Reads,
+            | Instruction::CollateralQuery
+            | Instruction::Subscribe => Effect::Reads,
             Instruction::AccountUpdate
             | Instruction::Withdraw
             | Instruction::OrderModify
@@ -103,6 +106,7 @@ impl Instruction {
             Instruction::MaxOrderQuantity => "maxOrderQuantity",
             Instruction::MaxWithdrawalQuantity => "maxWithdrawalQuantity",
             Instruction::CollateralQuery => "collateralQuery",
+            Instruction::Subscribe => "subscribe",
         }
     }
 }
@@ -110,7 +114,16 @@ impl Instruction {
 /// The 32 bytes of an API key.
 pub type PublicKey = [u8; 32];
 
-/// The four signing headers, read and within their window.
+/// The four texts that sign, as they were sent.
+#[derive(Clone, Copy, Debug)]
+pub struct SigningTexts<'a> {
+    pub key: &'a str,
+    pub signature: &'a str,
+    pub timestamp: &'a str,
+    pub window: &'a str,
+}
+
+/// What signs a request, read and within its window.
 #[derive(Debug)]
 pub struct Credentials<'a> {
     pub key: PublicKey,
@@ -127,14 +140,22 @@ impl<'a> Credentials<'a> {
     }
 
     pub fn read(headers: &'a HeaderMap, now_ms: u64) -> Result<Self, ApiError> {
-        let key = required(headers, "X-API-Key")?;
+        let texts = SigningTexts {
+            key: required(headers, "X-API-Key")?,
+            signature: required(headers, "X-Signature")?,
+            timestamp: required(headers, "X-Timestamp")?,
+            window: optional(headers, "X-Window")?.unwrap_or(WINDOW_MS_DEFAULT),
+        };
+        Credentials::of(texts, now_ms)
+    }
+
+    /// The same, wherever the texts come from. Errors name the headers that they stand in.
+    pub fn of(texts: SigningTexts<'a>, now_ms: u64) -> Result<Self, ApiError> {
+        let SigningTexts { key, signature, timestamp, window } = texts;
         let key = decode_key(key).ok_or_else(|| unauthorized("X-API-Key: not a key"))?;
-        let signature = decode_base64(required(headers, "X-Signature")?);
-        let signature = signature
+        let signature = decode_base64(signature)
             .and_then(|bytes| Signature::from_slice(&bytes).ok())
             .ok_or_else(|| unauthorized("X-Signature: not a signature"))?;
-        let timestamp = required(headers, "X-Timestamp")?;
-        let window = optional(headers, "X-Window")?.unwrap_or(WINDOW_MS_DEFAULT);
         check_window(timestamp, window, now_ms)?;
         Ok(Credentials { key, signature, timestamp, window })
     }
@@ -363,6 +384,20 @@ mod tests {
         let key = secret().verifying_key();
         let none = [Parameters::default()];
         credentials.verify(&key, Instruction::BalanceQuery, &none).unwrap();
+    }
+
+    #[test]
+    fn a_subscription_is_signed_without_parameters() {
+        let signature = sign("instruction=subscribe&timestamp=1767225600000&window=5000");
+        let (timestamp, window) = ("1767225600000", "5000");
+        let texts = SigningTexts { key: KEY, signature: &signature, timestamp, window };
+        let credentials = Credentials::of(texts, TIME).unwrap();
+        let (key, none) = (secret().verifying_key(), [Parameters::default()]);
+        credentials.verify(&key, Instruction::Subscribe, &none).unwrap();
+        assert!(credentials.verify(&key, Instruction::OrderQueryAll, &none).is_err());
+        for (timestamp, window) in [("", "5000"), (timestamp, ""), (" 1767225600000", "5000")] {
+            assert!(Credentials::of(SigningTexts { timestamp, window, ..texts }, TIME).is_err());
+        }
     }
 
     #[test]

@@ -15,13 +15,14 @@ use protocol::AccountId;
 
 use crate::app::{App, SharedApp};
 use crate::auth::{Credentials, Effect, Instruction};
-use crate::client_address::client_address;
 use crate::clock::now_ms;
 use crate::error::{ApiError, Code};
+use crate::keys::ApiKey;
 use crate::limits::weights;
 use crate::parameters::Parameters;
 use crate::server::Remote;
 use crate::sessions::{Session, Token};
+use service::client_address::client_address;
 
 /// Reads as the headers it holds.
 #[derive(Clone, Debug)]
@@ -78,16 +79,26 @@ impl App {
         }
         let credentials = Credentials::read(caller, now_ms())?;
         let key = self.keys.get(&credentials.key).await?;
-        let turn = self.verifications.acquire().await.map_err(ApiError::bug)?;
-        let began = Instant::now();
-        let verified = credentials.verify(&key.verifying, instruction, parameters);
-        metrics::histogram!("gateway_verify_seconds").record(began.elapsed());
-        drop(turn);
-        verified?;
+        self.verify(&credentials, &key, instruction, parameters).await?;
         // Only now: what a key may not do is told to nobody but its owner.
         key.limits.check(instruction.effect(), caller.address)?;
         self.limits.take_of_signer(&credentials.key, key.account, weight)?;
         Ok(key.account)
+    }
+
+    /// Checks the signature when its turn has come.
+    pub async fn verify(
+        &self,
+        credentials: &Credentials<'_>,
+        key: &ApiKey,
+        instruction: Instruction,
+        parameters: &[Parameters<'_>],
+    ) -> Result<(), ApiError> {
+        let _turn = self.verifications.acquire().await.map_err(ApiError::bug)?;
+        let began = Instant::now();
+        let verified = credentials.verify(&key.verifying, instruction, parameters);
+        metrics::histogram!("gateway_verify_seconds").record(began.elapsed());
+        verified
     }
 
     /// As [`App::signed`], of a request whose parameters are its query; with these.

@@ -134,6 +134,18 @@ impl ApiError {
         Self::new(Code::InvalidClientRequest, message)
     }
 
+    /// Whether the request may be fine, and it is us who cannot or will not see to it now.
+    pub fn is_ours(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// Says in the log what nobody else is told.
+    pub fn log(&self) {
+        if let Some(cause) = &self.cause {
+            tracing::warn!(status = self.status.as_u16(), message = %self.message, cause, "failed");
+        }
+    }
+
     /// A member of the request that breaks a rule: `side: must be Bid or Ask`.
     pub fn field(name: &str, rule: impl Display) -> Self {
         Self::invalid(format!("{name}: {rule}"))
@@ -289,6 +301,11 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyMarkets => {
                 (Code::PreconditionFailed, "The exchange takes no more markets")
             }
+            Refusal::TooManyHolders => {
+                return Self::bug(format_args!(
+                    "the account's own switch was taken for a fan-out's"
+                ));
+            }
         };
         Self::new(code, message)
     }
@@ -305,9 +322,7 @@ pub struct Body<'a> {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Some(cause) = &self.cause {
-            tracing::warn!(status = self.status.as_u16(), message = %self.message, cause, "failed");
-        }
+        self.log();
         let body = axum::Json(Body { code: self.code, message: &self.message });
         let mut response = (self.status, body).into_response();
         let turned_away =

@@ -7,6 +7,7 @@
 //!       routes ◀─ order_json            │  ◀───────────────── replies ◀──── link ◀─
 //!                                       ├▶ auth, keys: a signature ──────────▶ PostgreSQL
 //!                                       └▶ sessions: a cookie, from logins ──▶ PostgreSQL
+//! fan-outs ─▶ Redis ─▶ stream_access ─▶ auth, keys, sessions
 //! ```
 //!
 //! Invariants: a command is sent again only under its own name, and only while its client waits;
@@ -22,7 +23,6 @@ pub mod server;
 pub mod routes;
 pub mod openapi;
 pub mod connections;
-pub mod client_address;
 pub mod limits;
 pub mod caller;
 pub mod body;
@@ -35,6 +35,7 @@ pub mod sign_in_limits;
 pub mod passwords;
 pub mod logins;
 pub mod sessions;
+pub mod stream_access;
 pub mod faucet;
 pub mod market_terms;
 pub mod admission;

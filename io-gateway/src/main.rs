@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Parser;
 use io_gateway::app::App;
 use io_gateway::config::{Args, Config};
+use io_gateway::stream_access::StreamAccess;
 use io_gateway::{connections, routes, server};
 use service::{Ops, logs, stop};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,8 @@ async fn start(args: Args) -> anyhow::Result<()> {
     let token = CancellationToken::new();
     let stopping = token.clone();
     stop::on_signal(move || stopping.cancel()).context("signals")?;
+    let access = StreamAccess::new(app.clone(), &config.redis_url)?;
+    app.tasks.spawn(access.run(token.clone()));
     let listener = server::listen(config.listen).await?;
     let address = listener.local_addr().context("the listening address")?;
     let router = routes::router(app.clone(), config.web_dir.as_deref());

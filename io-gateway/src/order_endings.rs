@@ -1,7 +1,9 @@
-//! The contract's words for why an order expired, or was refused when its trigger fired.
+//! The contract's words for why an order was refused when its trigger fired, and all words for why
+//! an order ended.
 
 use std::collections::BTreeSet;
 
+use protocol::order_words::expiry_reason;
 use protocol::{ClosedReason, Refusal};
 
 /// Every reason for which an order expires.
@@ -13,19 +15,6 @@ const EXPIRIES: [ClosedReason; 6] = [
     ClosedReason::TradesLimit,
     ClosedReason::PriceImpact,
 ];
-
-/// The contract's word; what was asked for is no expiry.
-pub const fn expiry_reason(reason: ClosedReason) -> Option<&'static str> {
-    match reason {
-        ClosedReason::ByRequest | ClosedReason::Amended => None,
-        ClosedReason::ImmediateOrCancel => Some("ImmediateOrCancel"),
-        ClosedReason::FillOrKill => Some("FillOrKill"),
-        ClosedReason::SelfTradePrevention => Some("SelfTradePrevention"),
-        ClosedReason::InsufficientLiquidity => Some("InsufficientLiquidity"),
-        ClosedReason::TradesLimit => Some("Unknown"),
-        ClosedReason::PriceImpact => Some("PriceImpact"),
-    }
-}
 
 /// The contract's word for why an order was refused when it fired.
 pub const fn failure_reason(refusal: Refusal) -> &'static str {

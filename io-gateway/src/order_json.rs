@@ -2,36 +2,25 @@
 //! one that has ended.
 
 use chrono::{DateTime, Utc};
+use protocol::order_words::{self, expiry_reason, word};
 use protocol::{
     Amend, AssetSpec, Catalog, Closed, ClosedReason, FinishedOrder, Lots, MarketSpec, OpenOrder,
-    OrderId, OrderKind, Outcome, Place, SelfTradePrevention, Side, Standing, TimeInForce, Trade,
-    Triggered, Units, WaitingOrder, text,
+    OrderId, OrderKind, OrderStatus, Outcome, Place, SelfTradePrevention, Side, Standing,
+    TimeInForce, Trade, Triggered, Units, WaitingOrder, text,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::admission::{NewOrder, TRIGGER_SOURCES};
+use crate::admission::NewOrder;
 use crate::error::ApiError;
 use crate::null::Null;
 use crate::openapi::values::{
     AbsentValue, AssetSymbol, ClientNumber, DecimalText, ExpiryReason, Milliseconds, OperationWord,
-    OrderId as OrderIdValue, OrderMoment, OrderTypeWord, SelfTradePreventionWord, SideWord, Symbol,
-    TimeInForceWord, TradeNumber, TriggerSourceWord,
+    OrderId as OrderIdValue, OrderMoment, OrderStatusWord, OrderTypeWord, SelfTradePreventionWord,
+    SideWord, Symbol, TimeInForceWord, TradeNumber, TriggerSourceWord,
 };
-use crate::order_endings::{expiry_reason, failure_reason};
+use crate::order_endings::failure_reason;
 use crate::replies::Decision;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
-#[schema(as = OrderStatus)]
-pub enum Status {
-    New,
-    PartiallyFilled,
-    Filled,
-    Cancelled,
-    Expired,
-    TriggerPending,
-    TriggerFailed,
-}
 
 /// An order in the engine's integers, whatever it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +31,7 @@ pub struct OrderState {
     kind: OrderKind,
     time_in_force: TimeInForce,
     self_trade_prevention: SelfTradePrevention,
-    status: Status,
+    status: OrderStatus,
     executed: Lots,
     executed_quote: Units,
     created_us: u64,
@@ -104,11 +93,11 @@ impl OrderState {
             executed_quote = executed_quote.checked_add(quote).ok_or_else(beyond)?;
         }
         let (order, status) = match decision.outcome {
-            Outcome::Rested { order, .. } if executed.is_zero() => (order, Status::New),
-            Outcome::Rested { order, .. } => (order, Status::PartiallyFilled),
-            Outcome::Filled { order } => (order, Status::Filled),
-            Outcome::Expired { order, .. } => (order, Status::Expired),
-            Outcome::Waits { order, .. } => (order, Status::TriggerPending),
+            Outcome::Rested { order, .. } if executed.is_zero() => (order, OrderStatus::New),
+            Outcome::Rested { order, .. } => (order, OrderStatus::PartiallyFilled),
+            Outcome::Filled { order } => (order, OrderStatus::Filled),
+            Outcome::Expired { order, .. } => (order, OrderStatus::Expired),
+            Outcome::Waits { order, .. } => (order, OrderStatus::TriggerPending),
             other => return Err(ApiError::bug(format_args!("a placed order became {other:?}"))),
         };
         Ok(OrderState {
@@ -139,7 +128,7 @@ impl OrderState {
             },
             time_in_force: closed.time_in_force,
             self_trade_prevention: closed.self_trade_prevention,
-            status: Status::Cancelled,
+            status: OrderStatus::Cancelled,
             executed: closed.lots.checked_sub(closed.lots_left).unwrap_or(Lots::ZERO),
             executed_quote: closed.executed_quote,
             created_us: closed.created_us,
@@ -149,7 +138,7 @@ impl OrderState {
 
     /// A waiting order that was cancelled.
     pub fn withdrawn(waiting: &WaitingOrder) -> Self {
-        OrderState { status: Status::Cancelled, ..Self::waiting(waiting) }
+        OrderState { status: OrderStatus::Cancelled, ..Self::waiting(waiting) }
     }
 
     fn waiting(waiting: &WaitingOrder) -> Self {
@@ -161,7 +150,7 @@ impl OrderState {
             kind: place.kind,
             time_in_force: place.time_in_force,
             self_trade_prevention: place.self_trade_prevention,
-            status: Status::TriggerPending,
+            status: OrderStatus::TriggerPending,
             executed: Lots::ZERO,
             executed_quote: Units::ZERO,
             created_us,
@@ -191,7 +180,11 @@ impl OrderState {
             kind,
             time_in_force: open.time_in_force,
             self_trade_prevention: open.self_trade_prevention,
-            status: if executed.is_zero() { Status::New } else { Status::PartiallyFilled },
+            status: if executed.is_zero() {
+                OrderStatus::New
+            } else {
+                OrderStatus::PartiallyFilled
+            },
             executed,
             executed_quote: open.executed_quote,
             created_us: open.created_us,
@@ -209,10 +202,10 @@ impl OrderState {
             time_in_force: order.time_in_force,
             self_trade_prevention: order.self_trade_prevention,
             status: match (order.refusal, order.reason) {
-                (Some(_), _) => Status::TriggerFailed,
-                (None, None) => Status::Filled,
-                (None, Some(ClosedReason::ByRequest)) => Status::Cancelled,
-                (None, Some(_)) => Status::Expired,
+                (Some(_), _) => OrderStatus::TriggerFailed,
+                (None, None) => OrderStatus::Filled,
+                (None, Some(ClosedReason::ByRequest)) => OrderStatus::Cancelled,
+                (None, Some(_)) => OrderStatus::Expired,
             },
             executed: order.executed,
             executed_quote: order.executed_quote,
@@ -274,11 +267,10 @@ impl OrderState {
     /// The quantity of an order that waits is the one that its trigger sets off.
     fn trigger_json(&self, market: &MarketSpec, quantity: &str) -> TriggerJson {
         let Some(Triggered { trigger, .. }) = self.triggered else { return TriggerJson::default() };
-        let by = TRIGGER_SOURCES.iter().find(|(_, by)| *by == trigger.by);
         TriggerJson {
             trigger_price: Some(text::price(trigger.price, market)),
             trigger_quantity: Some(quantity.to_owned()),
-            trigger_by: by.map(|(word, _)| *word),
+            trigger_by: word(&order_words::TRIGGER_SOURCES, trigger.by),
         }
     }
 }
@@ -333,7 +325,8 @@ pub struct OrderJson<'m> {
     time_in_force: TimeInForce,
     #[schema(value_type = SelfTradePreventionWord)]
     self_trade_prevention: SelfTradePrevention,
-    status: Status,
+    #[schema(value_type = OrderStatusWord)]
+    status: OrderStatus,
     #[schema(value_type = OrderMoment)]
     created_at: CreatedAt,
     #[schema(value_type = DecimalText)]

@@ -1,7 +1,7 @@
 //! What can be asked of the engine.
 
 use crate::event::Closed;
-use crate::ids::{AccountId, AssetId, ClientId, MarketId, OrderId, Origin, TransferId};
+use crate::ids::{AccountId, AssetId, ClientId, GatewayId, MarketId, OrderId, Origin, TransferId};
 use crate::terms::{Listing, LotTerms, PriceTerms};
 use crate::trigger::{TriggerPlace, WaitingOrder};
 use crate::units::{BookState, Lots, Price, SelfTradePrevention, Side, TimeInForce, Units};
@@ -34,15 +34,19 @@ pub enum Action {
     CreateAccount,
     Deposit(Transfer),
     Withdraw(Transfer),
-    /// All open orders of the account are to be cancelled after this time unless it is said again;
-    /// 0 switches that off.
+    /// All open orders of the account are to be cancelled after this time unless its holder says it
+    /// again; 0 switches that off. Holders do not touch each other's times.
     SetCancelAfter {
         account: AccountId,
+        /// The fan-out that holds it while sockets live; [`Action::OWN_SWITCH`]: the account itself.
+        holder: GatewayId,
         timeout_ms: u32,
     },
-    /// By the engine, when that time has come: nothing happens if it was moved meanwhile.
+    /// By the engine, when that time has come: nothing happens if it was moved meanwhile. A fan-out
+    /// says 0 when a socket has closed: its time has come now, whether it had set one or not.
     ExpireCancelAfter {
         account: AccountId,
+        holder: GatewayId,
         deadline_us: u64,
     },
     /// A new market, by the operator.
@@ -193,6 +197,9 @@ pub struct Transfer {
 }
 
 impl Action {
+    /// The holder of the dead man's switch that an account sets for itself. Fan-outs have other ids.
+    pub const OWN_SWITCH: GatewayId = GatewayId::ENGINE;
+
     /// Every open order of the account in the market, of every kind and time.
     pub const fn cancel_all(market: MarketId, account: AccountId) -> Action {
         let kinds = CancelKinds::All;

@@ -135,6 +135,8 @@ pub enum Refusal {
     TermsInvalid = 27,
     /// The engine has no memory for one more market.
     TooManyMarkets = 28,
+    /// As many fan-outs as may hold a switch of one account.
+    TooManyHolders = 29,
 }
 
 /// Why an order left the book, or never came to rest. The numbers are part of the journal.
@@ -202,7 +204,7 @@ pub struct Closed {
 }
 
 impl Refusal {
-    pub const ALL: [Refusal; 28] = [
+    pub const ALL: [Refusal; 29] = [
         Refusal::InsufficientFunds,
         Refusal::PostOnlyWouldTake,
         Refusal::OrderNotFound,
@@ -231,6 +233,7 @@ impl Refusal {
         Refusal::MarketExists,
         Refusal::TermsInvalid,
         Refusal::TooManyMarkets,
+        Refusal::TooManyHolders,
     ];
 }
 

@@ -62,8 +62,7 @@ mod tests {
         let data: &RawValue = serde_json::from_str(r#"{"e":"orderFill", "l":"1.50"}"#).unwrap();
         let about = About::Order(MarketId(3));
         let updates = vec![AccountUpdate { about, data }];
-        let text =
-            serde_json::to_string(&AccountMessage { life: 7, number: 2, updates }).unwrap();
+        let text = serde_json::to_string(&AccountMessage { life: 7, number: 2, updates }).unwrap();
         let read: AccountMessage<'_> = serde_json::from_str(&text).unwrap();
         assert_eq!((read.life, read.number, read.updates[0].about), (7, 2, about));
         assert_eq!(read.updates[0].data.get(), r#"{"e":"orderFill", "l":"1.50"}"#);

@@ -15,6 +15,7 @@ pub mod trigger;
 pub mod command;
 pub mod event;
 pub mod order;
+pub mod order_words;
 pub mod record;
 pub mod frame;
 pub mod effects;
@@ -39,6 +40,8 @@ pub mod refill;
 #[cfg(feature = "json")]
 pub mod stream_json;
 #[cfg(feature = "json")]
+pub mod account_json;
+#[cfg(feature = "json")]
 pub mod book_checksum;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
@@ -57,6 +60,7 @@ pub use ids::{
 pub use interval::Interval;
 pub use market::{AssetSpec, FeeRate, Increment, MarketSpec};
 pub use order::{FinishedOrder, OpenOrder, Standing};
+pub use order_words::OrderStatus;
 pub use record::{DecodeError, RECORD_BYTES, Record};
 pub use terms::{Listing, LotTerms, Multipliers, PriceTerms};
 pub use trigger::{

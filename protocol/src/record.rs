@@ -13,8 +13,8 @@
 //!           40..45 price or 0  8..11, 45..48 valid until, ms  48..56 lots or 0  56..64 time
 //! Cancel    11 has client id<<7  12..16 client id  16..32 as above  32..40 order id  56..64 time
 //! CancelAll 8 kinds  16..32 as above  48..56 created until  56..64 time
-//! SetCancelAfter 8..12 ms  16..32 as above  56..64 time
-//! ExpireCancelAfter 16..32 as above  48..56 deadline  56..64 time
+//! SetCancelAfter 8..12 ms  12..16 holder  16..32 as above  56..64 time
+//! ExpireCancelAfter 12..16 holder  16..32 as above  48..56 deadline  56..64 time
 //! SetBookState 8 state  16..32 as above  56..64 time
 //! ListMarket 8..10 base  10..12 quote  12 tick scale  13 step scale  16..32 as above
 //!           32..40 tick mantissa  40..48 step mantissa  56..64 time
@@ -47,7 +47,7 @@ pub const RECORD_BYTES: usize = 64;
 pub type Record = [u8; RECORD_BYTES];
 
 /// Version of every layout here and of the frame header.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 const HIGH_BIT: u8 = 0x80;
 

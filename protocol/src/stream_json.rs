@@ -158,24 +158,24 @@ fn end(mut out: String) -> String {
     out
 }
 
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(crate) fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     out.write_fmt(text).unwrap_or_default();
 }
 
-fn push_times(out: &mut String, now_us: u64, time_us: Option<u64>) {
+pub(crate) fn push_times(out: &mut String, now_us: u64, time_us: Option<u64>) {
     push(out, format_args!(r#","E":{now_us}"#));
     if let Some(time_us) = time_us {
         push(out, format_args!(r#","T":{time_us}"#));
     }
 }
 
-fn push_symbol(out: &mut String, market: &MarketSpec) {
+pub(crate) fn push_symbol(out: &mut String, market: &MarketSpec) {
     push(out, format_args!(r#","s":"{}""#, market.symbol));
 }
 
 /// A member whose value is a string.
-fn push_field(out: &mut String, name: &str, value: impl FnOnce(&mut String)) {
+pub(crate) fn push_field(out: &mut String, name: &str, value: impl FnOnce(&mut String)) {
     push(out, format_args!(r#","{name}":""#));
     value(out);
     out.push('"');
@@ -230,8 +230,7 @@ mod tests {
             r#""T":1700000000000001,"s":"SOL_USDC","p":"20.50","q":"0.05","b":"2149580803","#,
             r#""a":"2149580809","t":7,"m":true}}"#
         );
-        let frame =
-            |trade: &PublicTrade| super::trade(&market(), 1_700_000_000_000_002, trade);
+        let frame = |trade: &PublicTrade| super::trade(&market(), 1_700_000_000_000_002, trade);
         assert_frame(&frame(&sold), expected);
         sold.taker_side = Side::Bid;
         let bought = frame(&sold);

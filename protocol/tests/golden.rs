@@ -114,12 +114,17 @@ fn administration() -> Vec<(&'static str, Command)> {
         ("set_book_state", command(Action::SetBookState { market, state: BookState::CancelOnly })),
         (
             "set_cancel_after",
-            command(Action::SetCancelAfter { account: account(), timeout_ms: 60_000 }),
+            command(Action::SetCancelAfter {
+                account: account(),
+                holder: GatewayId(0x2a2b_2c2d),
+                timeout_ms: 60_000,
+            }),
         ),
         (
             "expire_cancel_after",
             command(Action::ExpireCancelAfter {
                 account: account(),
+                holder: GatewayId(0x2a2b_2c2d),
                 deadline_us: 0x6162_6364_6566_6768,
             }),
         ),
@@ -299,7 +304,7 @@ proptest::proptest! {
     ) {
         if let [first, version, ..] = bytes.as_mut_slice() {
             *first = if frame { protocol::frame::FRAME } else { kind };
-            *version = 3;
+            *version = protocol::record::VERSION;
         }
         // Whatever decodes encodes to the same bytes again.
         if let Ok(command) = Command::decode_slice(&bytes) {

@@ -11,6 +11,10 @@ pub enum CloseReason {
     TooManyRequests,
     NoPong,
     MessageTooBig,
+    /// Frames that break the rules of the protocol.
+    Protocol,
+    /// Who its client is cannot be found out now.
+    Unverifiable,
     Shutdown,
 }
 
@@ -22,7 +26,8 @@ impl CloseReason {
             | CloseReason::TooManyStreams
             | CloseReason::TooManyRequests
             | CloseReason::NoPong => 1008,
-            CloseReason::Gap => 1013,
+            CloseReason::Gap | CloseReason::Unverifiable => 1013,
+            CloseReason::Protocol => 1002,
             CloseReason::MessageTooBig => 1009,
             CloseReason::Shutdown => 1001,
         }
@@ -36,6 +41,8 @@ impl CloseReason {
             CloseReason::TooManyRequests => "too many requests",
             CloseReason::NoPong => "no pong",
             CloseReason::MessageTooBig => "message too big",
+            CloseReason::Protocol => "protocol error",
+            CloseReason::Unverifiable => "signatures cannot be checked now, try again",
             CloseReason::Shutdown => "going away",
         }
     }

@@ -1,8 +1,9 @@
 //! Section `[fanout]` of `exchange.toml`: `RawConfig` as written, `Config` checked.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use protocol::GatewayId;
 use serde::Deserialize;
 
 use crate::error::FanoutError;
@@ -12,8 +13,13 @@ use crate::error::FanoutError;
 pub struct RawConfig {
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
+    pub id: u32,
+    pub threads: usize,
+    pub cores: Vec<usize>,
+    pub trusted_proxies: Vec<IpAddr>,
     pub sockets_max: usize,
     pub sockets_per_address_max: usize,
+    pub handshake_ms_max: u64,
     pub streams_per_socket_max: usize,
     pub requests_per_s_max: u32,
     pub outbox_frames_max: usize,
@@ -29,8 +35,13 @@ impl Default for RawConfig {
         RawConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9103)),
-            sockets_max: 10_000,
-            sockets_per_address_max: 10_000,
+            id: 950,
+            threads: 1,
+            cores: Vec::new(),
+            trusted_proxies: Vec::new(),
+            sockets_max: 20_000,
+            sockets_per_address_max: 20_000,
+            handshake_ms_max: 10_000,
             streams_per_socket_max: 1000,
             requests_per_s_max: 100,
             outbox_frames_max: 4096,
@@ -47,8 +58,17 @@ impl Default for RawConfig {
 pub struct Config {
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
+    /// Names its reply channels; no other process that runs at the same time has it.
+    pub id: GatewayId,
+    /// That hold the sockets.
+    pub threads: usize,
+    /// Of the threads, in turn; empty: wherever the system puts them.
+    pub cores: Vec<usize>,
+    pub trusted_proxies: Vec<IpAddr>,
     pub sockets_max: usize,
     pub sockets_per_address_max: usize,
+    /// From the connection to the end of its handshake.
+    pub handshake_max: Duration,
     pub connection: ConnectionConfig,
     /// How long clients have to answer the Close at shutdown.
     pub drain_max: Duration,
@@ -71,6 +91,9 @@ pub struct ConnectionConfig {
 impl Config {
     pub fn check(raw: RawConfig) -> Result<Config, FanoutError> {
         let positive = [
+            ("id", u64::from(raw.id)),
+            ("threads", raw.threads as u64),
+            ("handshake_ms_max", raw.handshake_ms_max),
             ("sockets_max", raw.sockets_max as u64),
             ("sockets_per_address_max", raw.sockets_per_address_max as u64),
             ("streams_per_socket_max", raw.streams_per_socket_max as u64),
@@ -97,6 +120,11 @@ impl Config {
         Ok(Config {
             listen: raw.listen,
             ops_listen: raw.ops_listen,
+            id: GatewayId(raw.id),
+            threads: raw.threads,
+            cores: raw.cores,
+            trusted_proxies: raw.trusted_proxies,
+            handshake_max: Duration::from_millis(raw.handshake_ms_max),
             sockets_max: raw.sockets_max,
             sockets_per_address_max: raw.sockets_per_address_max,
             connection: ConnectionConfig {

@@ -14,8 +14,12 @@ pub enum FanoutError {
         #[source]
         cause: std::io::Error,
     },
-    #[error("the {task} task ended on its own")]
-    TaskEnded { task: &'static str },
+    #[error("could not start a thread")]
+    Thread(#[source] std::io::Error),
+    #[error("[fanout] threads: at least one is needed")]
+    NoThread,
+    #[error("a thread ended on its own")]
+    ThreadEnded,
 }
 
 /// Why a connection to Redis ended.
@@ -23,10 +27,8 @@ pub enum FanoutError {
 pub enum FeedError {
     #[error("redis failed")]
     Redis(#[from] redis::RedisError),
-    #[error("redis closed the connection")]
-    Closed,
-    #[error("more frames came in than could be passed on")]
-    Overflow,
+    #[error(transparent)]
+    PubSub(#[from] service::PubSubError),
     #[error("the hub has ended")]
     HubEnded,
 }

@@ -39,6 +39,8 @@ pub enum ToWorker {
 pub enum ToDisconnects {
     /// One more socket of the account lives.
     Armed(AccountId),
+    /// Such a socket has thought better of it.
+    Disarmed(AccountId),
     /// Such a socket has closed.
     Closed(AccountId),
 }

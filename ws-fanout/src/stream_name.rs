@@ -129,7 +129,10 @@ impl PrivateName {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parsed {
-    Public { topic: Topic, form: Form },
+    Public {
+        topic: Topic,
+        form: Form,
+    },
     /// Asks for proof who somebody is.
     Private(Private),
     /// Well-formed enough to be accepted, and nothing will ever come of it.
@@ -197,9 +200,7 @@ fn split(text: &str) -> (&str, Option<(Form, &str)>) {
 fn public(kind: Kind, rest: Option<(Form, &str)>, catalog: &Catalog) -> Parsed {
     let Some((form, symbol)) = rest else { return Parsed::Silent };
     match catalog.market_by_symbol(symbol) {
-        Some(market) => {
-            Parsed::Public { topic: Topic { kind, market: market.id }, form }
-        }
+        Some(market) => Parsed::Public { topic: Topic { kind, market: market.id }, form },
         None => Parsed::Silent,
     }
 }

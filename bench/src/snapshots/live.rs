@@ -17,6 +17,7 @@ use engine::journal::reader::Mark;
 use engine::journal::writer::{Durability, Writer};
 use engine::journal::{DurablePosition, JournalLoop};
 use engine::openings::{self, Openings};
+use engine::recent_trades::RecentTrades;
 use engine::recovery::{self, Recovered};
 use engine::replica_loop::feed::Feed;
 use engine::replica_loop::snapshots::{Distances, Snapshots};
@@ -160,6 +161,8 @@ impl Live {
         let settings = ReplicaSettings {
             now_us: clock::now_us,
             waiting_max: 1,
+            life: 1,
+            trades: RecentTrades::default(),
             time_us: 0,
             conservation,
             parts: None,

@@ -9,8 +9,8 @@
 use std::num::NonZeroU32;
 
 use protocol::{
-    AccountId, AssetId, BookState, Listing, LotTerms, Lots, Multipliers, OpenOrder, OrderId,
-    OrderKind, PriceTerms, StateDigest, Units, WaitingOrder,
+    AccountId, AssetId, BookState, GatewayId, Listing, LotTerms, Lots, Multipliers, OpenOrder,
+    OrderId, OrderKind, PriceTerms, StateDigest, Units, WaitingOrder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,7 @@ const GENERATION: u64 = 5 << 56;
 const TRANSFER: u64 = 6 << 56;
 const WAITING: u64 = 7 << 56;
 const CANCEL_AFTER: u64 = 8 << 56;
+const EXPIRED: u64 = 9 << 56;
 const PRICE_TERMS: u64 = 16 << 56;
 const LOT_TERMS: u64 = 17 << 56;
 const LISTING: u64 = 18 << 56;
@@ -130,15 +131,29 @@ impl StateSum {
         self.take(hash_of_waiting(order));
     }
 
-    /// Orders of the account will be cancelled at `deadline_us`, and were so last at `expired_us`;
-    /// 0: not.
-    pub fn cancel_after(&mut self, account: AccountId, deadline_us: u64, expired_us: u64) {
-        self.add(cancel_after_of(account, deadline_us, expired_us));
+    /// Orders of the account will be cancelled at `deadline_us`, as `holder` has it; 0: not.
+    pub fn cancel_after(&mut self, account: AccountId, holder: GatewayId, deadline_us: u64) {
+        self.add(cancel_after_of(account, holder, deadline_us));
     }
 
     /// The inverse of [`StateSum::cancel_after`].
-    pub fn cancel_after_no_more(&mut self, account: AccountId, deadline_us: u64, expired_us: u64) {
-        self.take(cancel_after_of(account, deadline_us, expired_us));
+    pub fn cancel_after_no_more(
+        &mut self,
+        account: AccountId,
+        holder: GatewayId,
+        deadline_us: u64,
+    ) {
+        self.take(cancel_after_of(account, holder, deadline_us));
+    }
+
+    /// Such a time last came for the account at `expired_us`; 0: never.
+    pub fn expired(&mut self, account: AccountId, expired_us: u64) {
+        self.add(expired_of(account, expired_us));
+    }
+
+    /// The inverse of [`StateSum::expired`].
+    pub fn expired_no_more(&mut self, account: AccountId, expired_us: u64) {
+        self.take(expired_of(account, expired_us));
     }
 
     /// A slot is given out to its next order.
@@ -269,12 +284,18 @@ fn hash_of_waiting(waiting: &WaitingOrder) -> u64 {
     parts.into_iter().fold(0, |hash: u64, part| mix(hash.rotate_left(23) ^ part))
 }
 
-fn cancel_after_of(account: AccountId, deadline_us: u64, expired_us: u64) -> u64 {
-    if deadline_us == 0 && expired_us == 0 {
+fn cancel_after_of(account: AccountId, holder: GatewayId, deadline_us: u64) -> u64 {
+    if deadline_us == 0 {
         return 0;
     }
-    let who = mix(CANCEL_AFTER | u64::from(account.get()));
-    mix(mix(who ^ deadline_us).rotate_left(23) ^ expired_us)
+    words_of(CANCEL_AFTER, [account.get().into(), holder.0.into(), deadline_us, 0])
+}
+
+fn expired_of(account: AccountId, expired_us: u64) -> u64 {
+    if expired_us == 0 {
+        return 0;
+    }
+    words_of(EXPIRED, [account.get().into(), expired_us, 0, 0])
 }
 
 fn price_terms_of(terms: PriceTerms) -> u64 {

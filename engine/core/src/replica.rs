@@ -45,6 +45,7 @@ pub use market::MarketReplica;
 pub use snapshot::SnapshotError;
 pub use statistics::{DAY_MINUTES, WEEK_MINUTES, WindowFigures};
 
+use crate::cancel_after::Deadline;
 use crate::digest::StateSum;
 use crate::state::{AccountsState, Direction, MarketState};
 use balances::Balances;
@@ -228,14 +229,19 @@ impl Replica {
                 Outcome::Repeated { first },
             ) => self.accounts.repeat(transfer.id, first),
             (
-                Action::SetCancelAfter { account, timeout_ms },
+                Action::SetCancelAfter { account, holder, timeout_ms },
                 Outcome::CancelAfterSet { deadline_us },
             ) => {
-                let time_us = frame.command.time_us;
-                self.accounts.set_cancel_after(*account, *timeout_ms, deadline_us, time_us)
+                let deadline = Deadline { account: *account, holder: *holder, deadline_us };
+                self.accounts.set_cancel_after(&deadline, *timeout_ms, frame.command.time_us)
             }
-            (Action::ExpireCancelAfter { account, deadline_us }, Outcome::CancelAfterExpired) => {
-                self.accounts.expire(*account, *deadline_us, frame.command.time_us)
+            (
+                Action::ExpireCancelAfter { account, holder, deadline_us },
+                Outcome::CancelAfterExpired,
+            ) => {
+                let (account, holder, deadline_us) = (*account, *holder, *deadline_us);
+                let due = Deadline { account, holder, deadline_us };
+                self.accounts.expire(&due, frame.command.time_us)
             }
             (Action::ListMarket(listing), Outcome::MarketListed) => self.list(frame, listing),
             _ => Err(Inconsistency::Outcome),

@@ -7,7 +7,7 @@ use protocol::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::cancel_after::CancelAfter;
+use crate::cancel_after::{Deadline, Expiry};
 use crate::digest::StateSum;
 use crate::recognition::SenderState;
 use crate::touched::Touched;
@@ -46,7 +46,8 @@ pub struct AccountsState {
     pub transfers: Vec<TransferRecord>,
     /// Deposits less withdrawals.
     pub supply: Vec<(AssetId, Units)>,
-    pub cancel_afters: Vec<CancelAfter>,
+    pub deadlines: Vec<Deadline>,
+    pub expiries: Vec<Expiry>,
     /// The last frame on the accounts event stream.
     pub previous: Option<Sequence>,
     pub senders: Vec<SenderState>,

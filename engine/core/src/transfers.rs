@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{AccountId, Action, Catalog, Listing, Outcome, Refusal, Sequence, Transfer, Units};
+use protocol::{
+    AccountId, Action, Catalog, GatewayId, Listing, Outcome, Refusal, Sequence, Transfer, Units,
+};
 
-use crate::cancel_after::CancelAfters;
+use crate::cancel_after::{CancelAfters, Deadline};
 use crate::digest::StateSum;
 use crate::listings::Listings;
 use crate::recognition::Recognition;
@@ -39,7 +41,8 @@ impl Transfers {
             supply[asset.id.index()] = Some(before.map_or(Units::ZERO, |(_, units)| *units));
         }
         let mut cancel_afters = CancelAfters::default();
-        state.cancel_afters.iter().for_each(|known| cancel_afters.restore(known));
+        state.deadlines.iter().for_each(|known| cancel_afters.restore_deadline(known));
+        state.expiries.iter().for_each(|known| cancel_afters.restore_expiry(known));
         let done = state.transfers.into_iter().map(|transfer| (transfer.id.0, transfer));
         Transfers {
             accounts: state.accounts,
@@ -59,11 +62,13 @@ impl Transfers {
             Action::CreateAccount => self.create_account(desk),
             Action::Deposit(transfer) => self.transfer(desk, transfer, Direction::Deposit),
             Action::Withdraw(transfer) => self.transfer(desk, transfer, Direction::Withdrawal),
-            Action::SetCancelAfter { account, timeout_ms } => {
-                self.set_cancel_after(desk, *account, *timeout_ms, time_us)
+            Action::SetCancelAfter { account, holder, timeout_ms } => {
+                self.set_cancel_after(desk, (*account, *holder), *timeout_ms, time_us)
             }
-            Action::ExpireCancelAfter { account, deadline_us } => {
-                self.expire_cancel_after(desk, *account, *deadline_us, time_us)
+            Action::ExpireCancelAfter { account, holder, deadline_us } => {
+                let (account, holder, deadline_us) = (*account, *holder, *deadline_us);
+                let due = Deadline { account, holder, deadline_us };
+                self.expire_cancel_after(desk, &due, time_us)
             }
             Action::ListMarket(listing) => self.list(desk, listing),
             Action::Place(_)
@@ -104,7 +109,7 @@ impl Transfers {
     fn set_cancel_after(
         &mut self,
         desk: &Desk<'_>,
-        account: AccountId,
+        (account, holder): (AccountId, GatewayId),
         timeout_ms: u32,
         time_us: u64,
     ) -> Decision {
@@ -113,20 +118,19 @@ impl Transfers {
         }
         let after_us = u64::from(timeout_ms) * US_PER_MS;
         let deadline_us = if after_us == 0 { 0 } else { time_us.saturating_add(after_us) };
-        let sequence = desk.sequencer.draw();
-        self.cancel_afters.set(account, deadline_us, &mut self.sum);
+        let deadline = Deadline { account, holder, deadline_us };
+        if let Err(refusal) = self.cancel_afters.set(&deadline, &mut self.sum) {
+            return desk.refuse(refusal);
+        }
         let outcome = Outcome::CancelAfterSet { deadline_us };
-        Decision { sequence, outcome, held: Units::ZERO }
+        Decision { sequence: desk.sequencer.draw(), outcome, held: Units::ZERO }
     }
 
-    fn expire_cancel_after(
-        &mut self,
-        desk: &Desk<'_>,
-        account: AccountId,
-        deadline_us: u64,
-        time_us: u64,
-    ) -> Decision {
-        match self.cancel_afters.expire(account, deadline_us, time_us, &mut self.sum) {
+    fn expire_cancel_after(&mut self, desk: &Desk<'_>, due: &Deadline, time_us: u64) -> Decision {
+        if self.accounts < due.account.get() {
+            return desk.refuse(Refusal::UnknownAccount);
+        }
+        match self.cancel_afters.expire(due, time_us, &mut self.sum) {
             Ok(()) => {
                 let sequence = desk.sequencer.draw();
                 Decision { sequence, outcome: Outcome::CancelAfterExpired, held: Units::ZERO }

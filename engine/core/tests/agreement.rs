@@ -13,14 +13,14 @@ mod steps;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use engine_core::cancel_after::CancelAfter;
+use engine_core::cancel_after::{Deadline, Expiry, LEASES_MAX};
 use engine_core::recognition::{Memory, SenderState};
 use engine_core::touched::Touched;
 use engine_core::{AccountsState, Input, Ledger, MarketState, Sequencer, Shard, ShardLimits};
 use naive::{NaiveExchange, NaiveFrame, NaiveLimits};
 use proptest::prelude::*;
 use protocol::*;
-use steps::{Step, step};
+use steps::{Due, Step, step};
 
 const ACCOUNTS: u32 = 4;
 const ASSETS: u16 = 3;
@@ -115,6 +115,26 @@ impl Both {
 
     fn run(&mut self, action: Action) -> Result<(), TestCaseError> {
         let command = self.command(action);
+        self.sent.push(command);
+        self.send(command)
+    }
+
+    fn expire(
+        &mut self,
+        account: AccountId,
+        holder: GatewayId,
+        due: Due,
+    ) -> Result<(), TestCaseError> {
+        let stands = self.naive.deadlines.get(&(account, holder)).copied().unwrap_or_default();
+        let deadline_us = match due {
+            Due::AsItStands | Due::Late => stands,
+            Due::Moved => stands + 1,
+            Due::Now => 0,
+        };
+        let mut command = self.command(Action::ExpireCancelAfter { account, holder, deadline_us });
+        if due == Due::Late {
+            command.time_us = command.time_us.max(stands);
+        }
         self.sent.push(command);
         self.send(command)
     }
@@ -289,17 +309,18 @@ impl Both {
             shard.add_market(market.spec.clone(), state).unwrap();
         }
         let supply = self.naive.supply.iter().map(|(asset, units)| (*asset, Units(*units as u64)));
-        let cancel_afters = self.naive.cancel_afters.iter();
-        let cancel_afters = cancel_afters.map(|(account, (deadline_us, expired_us))| CancelAfter {
-            account: *account,
-            deadline_us: *deadline_us,
-            expired_us: *expired_us,
+        let deadlines = self.naive.deadlines.iter().map(|((account, holder), deadline_us)| {
+            Deadline { account: *account, holder: *holder, deadline_us: *deadline_us }
         });
+        let expiries = self.naive.expiries.iter();
+        let expiries = expiries
+            .map(|(account, expired_us)| Expiry { account: *account, expired_us: *expired_us });
         let state = AccountsState {
             accounts: self.naive.accounts,
             transfers: self.transfers.clone(),
             supply: supply.collect(),
-            cancel_afters: cancel_afters.collect(),
+            deadlines: deadlines.collect(),
+            expiries: expiries.collect(),
             previous: self.accounts_previous,
             senders: self.senders(MarketId::ACCOUNTS),
             ..AccountsState::default()
@@ -349,11 +370,11 @@ proptest! {
                     both.run(Action::Amend(amend))?;
                 }
                 Step::CancelGiven { .. } | Step::AmendGiven { .. } => (),
-                Step::Expire(account, right) => {
-                    let known = both.naive.cancel_afters.get(&account).copied();
-                    let deadline_us = known.map_or(0, |(deadline_us, _)| deadline_us);
-                    let deadline_us = deadline_us + u64::from(!right);
-                    both.run(Action::ExpireCancelAfter { account, deadline_us })?;
+                Step::Expire(account, holder, due) => both.expire(account, holder, due)?,
+                Step::Crowd(account) => {
+                    for holder in (0..=LEASES_MAX as u32 + 1).map(GatewayId) {
+                        both.run(Action::SetCancelAfter { account, holder, timeout_ms: 1 })?;
+                    }
                 }
                 Step::Again(which) => both.run_again(which)?,
                 Step::Restart => both.restart(),

@@ -310,6 +310,11 @@ fn pieces_that_are_changed_missing_or_moved_are_no_state() {
         let transfer =
             Transfer { account, asset: ASSETS[0], units: Units(9), id: TransferId(id.into()) };
         world.run(Action::Deposit(transfer));
+        for holder in [Action::OWN_SWITCH, GatewayId(7), GatewayId(8)] {
+            world.run(Action::SetCancelAfter { account, holder, timeout_ms: 1000 });
+        }
+        let holder = GatewayId(7);
+        world.run(Action::ExpireCancelAfter { account, holder, deadline_us: 0 });
     }
     for market in [MarketId(1), MarketId(3)] {
         let account = AccountId::new(1).unwrap();
@@ -366,11 +371,17 @@ proptest! {
                     world.run(Action::Amend(amend));
                 }
                 Step::Cancel(_) | Step::Amend(..) => (),
-                Step::Expire(account) => {
-                    let known = world.replica.accounts().cancel_afters();
-                    let due = known.due(u64::MAX).find(|due| due.account == account);
+                Step::Expire(account, holder) => {
+                    let mut known = world.replica.accounts().cancel_afters().deadlines();
+                    let due = known.find(|it| (it.account, it.holder) == (account, holder));
+                    drop(known);
+                    // Where none stands, a fan-out says that a socket has closed.
                     let deadline_us = due.map_or(0, |due| due.deadline_us);
-                    world.run(Action::ExpireCancelAfter { account, deadline_us });
+                    world.run(Action::ExpireCancelAfter { account, holder, deadline_us });
+                }
+                Step::CloseSocket(account, holder) => {
+                    let deadline_us = 0;
+                    world.run(Action::ExpireCancelAfter { account, holder, deadline_us });
                 }
                 Step::Again(which) => world.run_again(which),
                 Step::RestartTwin => {

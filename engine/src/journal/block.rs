@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub const HEADER_BYTES: usize = 64;
 /// Version of block and segment format.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// No frame record begins with its first byte, so that no part of a frame is taken for a block.
 const MAGIC: [u8; 8] = *b"XCHBLOCK";
 

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use protocol::{
-    Action, Amend, LotTerms, OrderKind, Place, Price, PriceTerms, Target, Transfer, Trigger,
-    WaitingOrder, text,
+    Action, Amend, GatewayId, LotTerms, OrderKind, Place, Price, PriceTerms, Target, Transfer,
+    Trigger, WaitingOrder, text,
 };
 use serde::Serialize;
 
@@ -40,11 +40,15 @@ pub enum CommandView {
     #[serde(rename_all = "camelCase")]
     SetCancelAfter {
         account: u32,
+        /// The fan-out; `None`: the account itself.
+        holder: Option<u32>,
         timeout_ms: u32,
     },
     ExpireCancelAfter {
         account: u32,
-        deadline: u64,
+        holder: Option<u32>,
+        /// `None`: now.
+        deadline: Option<u64>,
     },
     ListMarket(ListingView),
     SetPriceTerms(PriceTermsView),
@@ -174,11 +178,17 @@ impl Names<'_> {
             Action::CreateAccount => CommandView::CreateAccount,
             Action::Deposit(transfer) => CommandView::Deposit(self.transfer(transfer)),
             Action::Withdraw(transfer) => CommandView::Withdraw(self.transfer(transfer)),
-            Action::SetCancelAfter { account, timeout_ms } => {
-                CommandView::SetCancelAfter { account: account.get(), timeout_ms: *timeout_ms }
-            }
-            Action::ExpireCancelAfter { account, deadline_us } => {
-                CommandView::ExpireCancelAfter { account: account.get(), deadline: *deadline_us }
+            Action::SetCancelAfter { account, holder, timeout_ms } => CommandView::SetCancelAfter {
+                account: account.get(),
+                holder: fan_out(*holder),
+                timeout_ms: *timeout_ms,
+            },
+            Action::ExpireCancelAfter { account, holder, deadline_us } => {
+                CommandView::ExpireCancelAfter {
+                    account: account.get(),
+                    holder: fan_out(*holder),
+                    deadline: bound(*deadline_us),
+                }
             }
             Action::ListMarket(listing) => CommandView::ListMarket(ListingView {
                 market: listing.market.0,
@@ -297,6 +307,11 @@ fn target_ids(target: Target) -> (Option<String>, Option<u32>) {
         Target::Order(order) => (Some(order.to_string()), None),
         Target::Client(client) => (None, Some(client.0)),
     }
+}
+
+/// Who holds a switch, if not the account itself.
+fn fan_out(holder: GatewayId) -> Option<u32> {
+    Some(holder).filter(|holder| *holder != Action::OWN_SWITCH).map(|holder| holder.0)
 }
 
 /// A time that bounds something; 0: none does.

@@ -37,6 +37,15 @@ impl fmt::Display for Time {
     }
 }
 
+/// The fan-out that holds a switch; nothing for the account itself.
+struct Holder(Option<u32>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |fan_out| write!(f, ", by fan-out {fan_out}"))
+    }
+}
+
 /// A decimal, or the integer it would stand for.
 struct Decimal<'a>(&'a Option<String>, u64, &'static str);
 
@@ -81,14 +90,19 @@ impl fmt::Display for CommandView {
             CommandView::Withdraw(TransferView { account, amount, .. }) => {
                 write!(f, "account {account} withdraws {amount}")
             }
-            CommandView::SetCancelAfter { account, timeout_ms: 0 } => {
-                write!(f, "account {account} sets no time to cancel")
+            CommandView::SetCancelAfter { account, holder, timeout_ms: 0 } => {
+                write!(f, "account {account} sets no time to cancel{}", Holder(*holder))
             }
-            CommandView::SetCancelAfter { account, timeout_ms } => {
-                write!(f, "account {account} cancels after {timeout_ms} ms")
+            CommandView::SetCancelAfter { account, holder, timeout_ms } => {
+                write!(f, "account {account} cancels after {timeout_ms} ms{}", Holder(*holder))
             }
-            CommandView::ExpireCancelAfter { account, deadline } => {
-                write!(f, "the time of account {account} has come, {}", Time(*deadline))
+            CommandView::ExpireCancelAfter { account, holder, deadline } => {
+                write!(f, "the time of account {account} has come, ")?;
+                match deadline {
+                    Some(deadline) => write!(f, "{}", Time(*deadline))?,
+                    None => f.write_str("now")?,
+                }
+                Holder(*holder).fmt(f)
             }
             CommandView::ListMarket(ListingView { market, base, quote, tick_size, step_size }) => {
                 write!(f, "market {market} lists {base} for {quote}, tick {tick_size}")?;

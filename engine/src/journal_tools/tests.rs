@@ -434,6 +434,34 @@ fn a_line_a_frame_for_people() {
 }
 
 #[test]
+fn a_switch_is_dumped_with_who_holds_it() {
+    let mut exchange = Exchange::sample();
+    let (one, own, fan_out) = (account(1), Action::OWN_SWITCH, GatewayId(7));
+    let set = |holder| Action::SetCancelAfter { account: one, holder, timeout_ms: 500 };
+    let closed = Action::ExpireCancelAfter { account: one, holder: fan_out, deadline_us: 0 };
+    exchange.block(&[set(own), set(fan_out), closed]);
+    let shown = exchange.dump(18, 20, None).into_iter().map(|it| it["command"].clone());
+    let set = |holder| {
+        let (kind, timeout) = ("setCancelAfter", 500);
+        serde_json::json!({ "type": kind, "account": 1, "holder": holder, "timeoutMs": timeout })
+    };
+    let now = serde_json::json!({
+        "type": "expireCancelAfter", "account": 1, "holder": 7, "deadline": null,
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), [set(Value::Null), set(7.into()), now]);
+    let all = JournalVerb::Dump { from: 18, to: 20, stream: None, json: false };
+    let (_, text) = exchange.ask(all);
+    let asked =
+        text.lines().map(|it| it.split_once(" → ").unwrap().0.split_once("accounts ").unwrap().1);
+    let wanted = [
+        "account 1 cancels after 500 ms",
+        "account 1 cancels after 500 ms, by fan-out 7",
+        "the time of account 1 has come, now, by fan-out 7",
+    ];
+    assert_eq!(asked.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
 fn a_selection_is_dumped_and_nothing_else() {
     let exchange = Exchange::sample();
     let sequences = |from, to, stream| {

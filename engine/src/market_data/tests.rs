@@ -1,7 +1,7 @@
 //! What becomes public of a frame, and when.
 
 use protocol::Action;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::durable::DurableBlock;
@@ -86,12 +86,12 @@ fn each_change_is_a_depth_frame_and_only_best_changes_a_book_ticker() {
     for (at, update) in [(0, 1), (2, 2), (3, 3)] {
         assert_eq!((&found[at].1["U"], &found[at].1["u"]), (&update.into(), &update.into()));
     }
-    assert_eq!(found[3].1["b"], serde_json::json!([["5.0", "0.3"]]));
+    assert_eq!(found[3].1["b"], json!([["5.0", "0.3"]]));
     assert_eq!((&found[4].1["B"], &found[4].1["a"]), (&"0.3".into(), &Value::Null));
 }
 
 #[test]
-fn under_backlog_a_block_is_one_depth_frame_but_every_trade() {
+fn under_backlog_a_block_is_one_depth_frame_but_every_trade_and_best_price() {
     let mut stand = Stand::new();
     let actions = [
         limit(1, Side::Ask, 60, 2),
@@ -100,14 +100,19 @@ fn under_backlog_a_block_is_one_depth_frame_but_every_trade() {
         limit(2, Side::Bid, 40, 1),
     ];
     let found = stand.block(&actions, Pace::Joined);
-    assert_eq!(channels(&found), ["trade@B_Q", "trade@B_Q", "depth@B_Q", "bookTicker@B_Q"]);
-    let trades: Vec<_> = found[..2].iter().map(|(_, data)| (&data["t"], &data["p"])).collect();
-    assert_eq!(trades, [(&1.into(), &"6.0".into()), (&2.into(), &"6.1".into())]);
-    let depth = &found[2].1;
+    let fields = |channel: &str, names: [&str; 3]| {
+        let data = found.iter().filter(|(name, _)| name == channel).map(|(_, data)| data);
+        data.map(|data| names.map(|name| data[name].clone())).collect::<Vec<_>>()
+    };
+    let trades = fields("trade@B_Q", ["t", "p", "q"]);
+    assert_eq!(json!(trades), json!([[1, "6.0", "0.2"], [2, "6.1", "0.1"]]));
+    let best = fields("bookTicker@B_Q", ["b", "a", "u"]);
+    assert_eq!(json!(best), json!([[null, "6.0", 1], [null, "6.1", 3], ["4.0", "6.1", 4]]));
+    let (last, depth) = found.last().unwrap();
+    assert_eq!((found.len(), last.as_str()), (6, "depth@B_Q"));
     assert_eq!((&depth["U"], &depth["u"]), (&1.into(), &4.into()));
-    assert_eq!(depth["a"], serde_json::json!([["6.0", "0.0"], ["6.1", "0.1"]]));
-    assert_eq!(depth["b"], serde_json::json!([["4.0", "0.1"]]));
-    assert_eq!((&found[3].1["b"], &found[3].1["a"]), (&"4.0".into(), &"6.1".into()));
+    assert_eq!(depth["a"], json!([["6.0", "0.0"], ["6.1", "0.1"]]));
+    assert_eq!(depth["b"], json!([["4.0", "0.1"]]));
     let found = stand.block(&[limit(2, Side::Bid, 41, 1)], Pace::Realtime);
     assert_eq!((&found[0].1["U"], &found[0].1["u"]), (&5.into(), &5.into()));
 }

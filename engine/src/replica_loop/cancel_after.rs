@@ -3,7 +3,10 @@
 //!
 //! ```text
 //! deadline passes ─▶ ExpireCancelAfter ─▶ durable ─▶ CancelAll until that time, market by market
+//!    a socket closes, says a fan-out ─▶─┘
 //! ```
+//!
+//! Each holder's deadline passes by itself, also that of a fan-out which is no more.
 //!
 //! What is still to be done is read off the state each time: an expiry whose account has an open
 //! order that is not younger. So it is done again after a restart and until nothing is left, and
@@ -12,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine_core::cancel_after::Deadline;
 use engine_core::replica::Replica;
 use protocol::{
     AccountId, Action, CancelAll, CancelKinds, Command, Frame, GatewayId, MarketId, Origin, Outcome,
@@ -30,27 +34,33 @@ const COMMANDS_MAX: usize = 1000;
 pub(super) struct Switches {
     /// Whose time has come lately: they may have orders left.
     expired: BTreeSet<AccountId>,
-    /// When what was sent: expiries on the accounts stream, cancels on a market's.
-    sent: BTreeMap<(AccountId, MarketId), u64>,
+    /// When what was sent.
+    sent: BTreeMap<Errand, u64>,
     /// Of the last command sent.
     number: u64,
+}
+
+/// What is sent again while it shows no effect. A later time is another one and waits for none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Errand {
+    Expire(AccountId, GatewayId, u64),
+    Cancel(AccountId, MarketId, u64),
 }
 
 impl Switches {
     /// Looks at every expiry that there ever was: the life before may have ended within one.
     pub fn new(replica: &Replica) -> Switches {
-        let all = replica.accounts().cancel_afters().iter();
-        let expired = all.filter(|it| it.expired_us != 0).map(|it| it.account).collect();
+        let all = replica.accounts().cancel_afters().expiries();
+        let expired = all.map(|it| it.account).collect();
         Switches { expired, sent: BTreeMap::new(), number: 0 }
     }
 
-    /// Takes note of an expiry.
+    /// Takes note of an expiry, whoever said so.
     pub fn take_frame(&mut self, frame: &Frame<'_>) {
         if let (Action::ExpireCancelAfter { account, .. }, Outcome::CancelAfterExpired) =
             (&frame.command.action, frame.header.outcome)
         {
             self.expired.insert(*account);
-            self.sent.remove(&(*account, MarketId::ACCOUNTS));
         }
     }
 
@@ -59,9 +69,10 @@ impl Switches {
         self.sent.retain(|_, at| now_us.abs_diff(*at) < REPEAT_EVERY_US);
         let mut actions = Vec::new();
         for due in replica.accounts().cancel_afters().due(now_us) {
-            let (account, deadline_us) = (due.account, due.deadline_us);
-            if actions.len() < COMMANDS_MAX && self.is_new(account, MarketId::ACCOUNTS, now_us) {
-                actions.push(Action::ExpireCancelAfter { account, deadline_us });
+            let Deadline { account, holder, deadline_us } = due;
+            let errand = Errand::Expire(account, holder, deadline_us);
+            if actions.len() < COMMANDS_MAX && self.is_new(errand, now_us) {
+                actions.push(Action::ExpireCancelAfter { account, holder, deadline_us });
             }
         }
         self.cancel(replica, now_us, &mut actions);
@@ -89,7 +100,8 @@ impl Switches {
                 expired.remove(&account);
             }
             for market in markets {
-                if actions.len() < COMMANDS_MAX && self.is_new(account, market, now_us) {
+                let errand = Errand::Cancel(account, market, until_us);
+                if actions.len() < COMMANDS_MAX && self.is_new(errand, now_us) {
                     let (kinds, created_until_us) = (CancelKinds::All, until_us);
                     let all = CancelAll { market, account, kinds, created_until_us };
                     actions.push(Action::CancelAll(all));
@@ -100,10 +112,10 @@ impl Switches {
     }
 
     /// Whether it was not sent just now; takes it as sent.
-    fn is_new(&mut self, account: AccountId, market: MarketId, now_us: u64) -> bool {
-        let is_new = !self.sent.contains_key(&(account, market));
+    fn is_new(&mut self, errand: Errand, now_us: u64) -> bool {
+        let is_new = !self.sent.contains_key(&errand);
         if is_new {
-            self.sent.insert((account, market), now_us);
+            self.sent.insert(errand, now_us);
         }
         is_new
     }
@@ -165,12 +177,25 @@ mod tests {
     const MS: u64 = 1000;
     const START: u64 = 1_000_000_000;
 
+    const FAN_OUT: GatewayId = GatewayId(7);
+
     fn arm(id: u32, timeout_ms: u32) -> Action {
-        Action::SetCancelAfter { account: account(id), timeout_ms }
+        let holder = Action::OWN_SWITCH;
+        Action::SetCancelAfter { account: account(id), holder, timeout_ms }
     }
 
     fn expiry(id: u32, deadline_us: u64) -> Action {
-        Action::ExpireCancelAfter { account: account(id), deadline_us }
+        let holder = Action::OWN_SWITCH;
+        Action::ExpireCancelAfter { account: account(id), holder, deadline_us }
+    }
+
+    fn lease(id: u32, timeout_ms: u32) -> Action {
+        Action::SetCancelAfter { account: account(id), holder: FAN_OUT, timeout_ms }
+    }
+
+    /// Of a lease; 0: a socket has closed.
+    fn end(id: u32, deadline_us: u64) -> Action {
+        Action::ExpireCancelAfter { account: account(id), holder: FAN_OUT, deadline_us }
     }
 
     fn cancel(id: u32, created_until_us: u64) -> Action {
@@ -225,5 +250,48 @@ mod tests {
         assert_eq!(scene.sent(deadline_us + LINGER_US / 2), [expiry(1, deadline_us + 5_000_000)]);
         scene.switches = Switches::new(&scene.replica);
         assert_eq!(scene.sent(deadline_us + 3), []);
+    }
+
+    #[test]
+    fn a_lease_runs_out_beside_the_account_s_own_time_and_also_over_a_restart() {
+        let mut scene = Scene::new();
+        scene.carry_out(START, &[limit(1, Side::Bid, 40, 1), arm(1, 9000), lease(1, 500)]);
+        // Renewed once; then the fan-out is killed, and the engine is started anew.
+        scene.carry_out(START + 400 * MS, &[lease(1, 500)]);
+        let (leased, own) = (START + 900 * MS, START + 9000 * MS);
+        scene.switches = Switches::new(&scene.replica);
+        assert_eq!(scene.sent(leased - 1), []);
+        assert_eq!(scene.sent(leased), [end(1, leased)]);
+        scene.carry_out(leased + 1, &[end(1, leased)]);
+        assert_eq!(scene.sent(leased + 2), [cancel(1, leased + 1)]);
+        scene.carry_out(leased + 3, &[cancel(1, leased + 1), limit(1, Side::Bid, 41, 1)]);
+        assert_eq!(scene.sent(own - 1), []);
+        assert_eq!(scene.sent(own), [expiry(1, own)]);
+    }
+
+    #[test]
+    fn deadlines_of_one_account_that_pass_together_are_sent_together() {
+        let mut scene = Scene::new();
+        scene.carry_out(START, &[arm(1, 500), lease(1, 500), lease(2, 500)]);
+        let at = START + 500 * MS;
+        assert_eq!(scene.sent(at), [expiry(1, at), end(1, at), end(2, at)]);
+    }
+
+    #[test]
+    fn a_closed_socket_cancels_at_once_and_another_one_right_after_it_too() {
+        let mut scene = Scene::new();
+        scene.carry_out(START, &[limit(1, Side::Bid, 40, 1), arm(1, 5000), lease(1, 5000)]);
+        scene.carry_out(START + 10, &[end(1, 0)]);
+        assert_eq!(scene.sent(START + 11), [cancel(1, START + 10)]);
+        // Before that is carried out there is an order more, and one socket less.
+        scene.carry_out(START + 20, &[limit(1, Side::Bid, 41, 1)]);
+        assert_eq!(scene.sent(START + 21), []);
+        scene.carry_out(START + 30, &[end(1, 0)]);
+        assert_eq!(scene.sent(START + 31), [cancel(1, START + 30)]);
+        scene.carry_out(START + 40, &[cancel(1, START + 10), cancel(1, START + 30)]);
+        assert_eq!(scene.replica.open_orders(account(1), None).len(), 0);
+        // The lease has ended with the first; the account's own time stands.
+        let own = START + 5000 * MS;
+        assert_eq!(scene.sent(own), [expiry(1, own)]);
     }
 }

@@ -20,7 +20,7 @@ use crate::journal::definitions::Definitions;
 use crate::journal::reader::Mark;
 use crate::journal::segment::{JournalId, sixteen};
 
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 pub const FIXED_BYTES: usize = 128;
 pub const HEAD_BYTES: usize = 16;
 /// Far above what any piece has: what is longer was not written by an engine.

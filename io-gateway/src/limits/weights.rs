@@ -52,6 +52,7 @@ mod tests {
         assert_eq!(of_signed(Instruction::OrderExecute, 20), 20);
         assert_eq!(of_signed(Instruction::OrderHistoryQueryAll, 1), 5);
         assert_eq!(of_signed(Instruction::BalanceQuery, 0), 1);
+        assert_eq!(of_signed(Instruction::Subscribe, 1), 1);
         assert_eq!(of_path("/wapi/v1/history/orders"), 5);
         assert_eq!(of_path("/api/v1/order"), 1);
         assert_eq!(of_path("/api/v1/klines"), 2);

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use protocol::{BookState, Interval};
+use protocol::{BookState, Interval, order_words};
 use utoipa::openapi::schema::{
     AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type,
 };
@@ -107,6 +107,7 @@ forms! {
     CsrfToken: text("^[A-Za-z0-9_-]{43}$", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
         "For `X-CSRF-Token`, as long as the session lasts.");
     AddressText: either(ipv4(), ipv6());
+    OrderStatusWord: choices(&order_words::ORDER_STATUSES);
     SideWord: choices(&admission::SIDES);
     OrderTypeWord: choices(&admission::ORDER_TYPES);
     TimeInForceWord: choices(&admission::TIMES_IN_FORCE);

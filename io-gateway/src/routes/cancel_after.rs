@@ -50,7 +50,8 @@ async fn cancel_after(
     let parameters = [Parameters::from_body(&body)?];
     let account = app.signed(&caller, Instruction::OrderCancelAfter, &parameters).await?;
     let timeout_ms = timeout_ms(&parameters[0])?;
-    let action = Action::SetCancelAfter { account, timeout_ms };
+    let holder = Action::OWN_SWITCH;
+    let action = Action::SetCancelAfter { account, holder, timeout_ms };
     let decision = orders::submit(&app, MarketId::ACCOUNTS, action).await?;
     let Outcome::CancelAfterSet { deadline_us } = decision.outcome else {
         let outcome = decision.outcome;

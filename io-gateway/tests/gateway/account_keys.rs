@@ -19,7 +19,7 @@ impl Stand {
     }
 
     /// A new key of the browser's account: the pair, and what the server says of it.
-    async fn new_key(&self, browser: &Browser, body: Value) -> (SigningKey, Value) {
+    pub async fn new_key(&self, browser: &Browser, body: Value) -> (SigningKey, Value) {
         let (status, key) = self.keys("POST", browser, &body).await;
         assert_eq!(status, 200, "{key}");
         let seed = BASE64.decode(key["secret"].as_str().unwrap()).unwrap();

@@ -15,6 +15,7 @@ mod limits;
 mod migrated_postgres;
 mod order_history;
 mod resending;
+mod stream_access;
 mod withdrawals;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::command::{Action, CancelAll, CancelKinds, Command, Transfer};
-use crate::ids::{AssetId, Origin, TransferId};
+use crate::ids::{AssetId, GatewayId, Origin, TransferId};
 use crate::market::{FeeRate, Increment};
 use crate::record::orders::{
     decode_amend, decode_fire, decode_place, decode_place_trigger, decode_target, encode_amend,
@@ -120,14 +120,16 @@ fn encode_rarer(action: &Action) -> Writer {
             out = Writer::new(WITHDRAW);
             encode_transfer(&mut out, transfer);
         }
-        Action::SetCancelAfter { account, timeout_ms } => {
+        Action::SetCancelAfter { account, holder, timeout_ms } => {
             out = Writer::new(SET_CANCEL_AFTER);
             out.u32(4, account.get());
             out.u32(8, *timeout_ms);
+            out.u32(12, holder.0);
         }
-        Action::ExpireCancelAfter { account, deadline_us } => {
+        Action::ExpireCancelAfter { account, holder, deadline_us } => {
             out = Writer::new(EXPIRE_CANCEL_AFTER);
             out.u32(4, account.get());
+            out.u32(12, holder.0);
             out.u64(48, *deadline_us);
         }
         Action::ListMarket(listing) => out = encode_listing(listing),
@@ -176,15 +178,16 @@ fn decode_rarer(read: &Reader<'_>) -> Result<Action, DecodeError> {
         WITHDRAW => Action::Withdraw(decode_transfer(read)?),
         SET_CANCEL_AFTER => {
             read.zero(2, 4)?;
-            read.zero(12, 16)?;
             read.zero(32, 56)?;
-            Action::SetCancelAfter { account: read.account()?, timeout_ms: read.u32(8) }
+            let (account, holder) = (read.account()?, GatewayId(read.u32(12)));
+            Action::SetCancelAfter { account, holder, timeout_ms: read.u32(8) }
         }
         EXPIRE_CANCEL_AFTER => {
             read.zero(2, 4)?;
-            read.zero(8, 16)?;
+            read.zero(8, 12)?;
             read.zero(32, 48)?;
-            Action::ExpireCancelAfter { account: read.account()?, deadline_us: read.u64(48) }
+            let (account, holder) = (read.account()?, GatewayId(read.u32(12)));
+            Action::ExpireCancelAfter { account, holder, deadline_us: read.u64(48) }
         }
         LIST_MARKET => Action::ListMarket(decode_listing(read)?),
         SET_PRICE_TERMS => {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use engine_core::cancel_after::Deadline;
 use orderflow::rng::Rng;
 use protocol::{
     AccountId, Action, Command, Frame, GatewayId, MarketId, OrderId, Origin, Outcome, Refusal,
@@ -47,6 +48,7 @@ pub struct Acknowledged {
 pub struct Answer {
     pub acknowledged: Acknowledged,
     pub rested: Option<(AccountId, OrderId)>,
+    pub armed: Option<Deadline>,
 }
 
 /// Strays that are remembered.
@@ -160,7 +162,14 @@ impl Gateway {
                 ) => Some((place.account, order)),
                 _ => None,
             };
-            answered.push(Answer { acknowledged, rested });
+            let armed = match (frame.header.outcome, told) {
+                (
+                    Outcome::CancelAfterSet { deadline_us: deadline_us @ 1.. },
+                    Action::SetCancelAfter { account, holder, .. },
+                ) => Some(Deadline { account, holder, deadline_us }),
+                _ => None,
+            };
+            answered.push(Answer { acknowledged, rested, armed });
         }
         Ok(answered)
     }

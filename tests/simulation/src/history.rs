@@ -27,6 +27,8 @@ pub struct History {
     decided: BTreeMap<(MarketId, Origin), Sequence>,
     /// The effective frames of each event stream.
     events: BTreeMap<MarketId, Vec<Sequence>>,
+    /// By a deadline that passed, and by a socket that closed.
+    expiries: (u64, u64),
 }
 
 impl History {
@@ -46,6 +48,7 @@ impl History {
             shard,
             decided: BTreeMap::new(),
             events: BTreeMap::new(),
+            expiries: (0, 0),
         }
     }
 
@@ -70,6 +73,12 @@ impl History {
     /// Effective frames of a stream, in order.
     pub fn events(&self, market: MarketId) -> &[Sequence] {
         self.events.get(&market).map_or(&[], Vec::as_slice)
+    }
+
+    /// How often orders of an account were to go because a deadline passed, and because a socket
+    /// closed.
+    pub fn expiries(&self) -> (u64, u64) {
+        self.expiries
     }
 
     /// These frames are durable now.
@@ -101,6 +110,14 @@ impl History {
             && let Some(first) = self.decided.insert(name, sequence)
         {
             return Err(Violation(format!("{name:?} was carried out as {first} and {sequence}")));
+        }
+        if let (Action::ExpireCancelAfter { deadline_us, .. }, Outcome::CancelAfterExpired) =
+            (&frame.command.action, frame.header.outcome)
+        {
+            match deadline_us {
+                0 => self.expiries.1 += 1,
+                _ => self.expiries.0 += 1,
+            }
         }
         if frame.is_effective() {
             self.events.entry(frame.command.market()).or_default().push(sequence);

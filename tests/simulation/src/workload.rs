@@ -1,11 +1,12 @@
 //! What clients ask: orders that trade, rest, wait, are refused, changed and cancelled, deposits
 //! and withdrawals, some of them twice. Funds are short, so that holds fail.
 
+use engine_core::cancel_after::Deadline;
 use orderflow::rng::Rng;
 use protocol::{
-    AccountId, Action, Amend, BookState, ClientId, FeeRate, LotTerms, Lots, MarketId, OrderId,
-    OrderKind, Place, Price, PriceTerms, SelfTradePrevention, Side, Target, TimeInForce, Transfer,
-    TransferId, Trigger, TriggerBy, TriggerPlace, Units, fixture,
+    AccountId, Action, Amend, BookState, ClientId, FeeRate, GatewayId, LotTerms, Lots, MarketId,
+    OrderId, OrderKind, Place, Price, PriceTerms, SelfTradePrevention, Side, Target, TimeInForce,
+    Transfer, TransferId, Trigger, TriggerBy, TriggerPlace, Units, fixture,
 };
 
 use crate::listing::{ACCOUNTS_MAX, ASSETS, PRICE, times};
@@ -15,12 +16,17 @@ pub const ACCOUNTS: u32 = 4;
 const FUNDS: u64 = 60_000;
 /// Orders that clients remember to cancel.
 const KNOWN_ORDERS_MAX: usize = 24;
+/// Deadlines of dead man's switches that are remembered to say that they have come.
+const DEADLINES_MAX: usize = 6;
+/// The account itself, and fan-outs.
+const HOLDERS: u64 = 4;
 
 #[derive(Debug)]
 pub struct Workload {
     rng: Rng,
     transfers: u64,
     known_orders: Vec<(AccountId, OrderId)>,
+    deadlines: Vec<Deadline>,
 }
 
 /// How everything begins.
@@ -37,7 +43,7 @@ pub fn opening() -> Vec<Action> {
 
 impl Workload {
     pub fn new(rng: Rng) -> Workload {
-        Workload { rng, transfers: 1000, known_orders: Vec::new() }
+        Workload { rng, transfers: 1000, known_orders: Vec::new(), deadlines: Vec::new() }
     }
 
     /// A client has heard that its order rests.
@@ -46,6 +52,14 @@ impl Workload {
             self.known_orders.remove(0);
         }
         self.known_orders.push((account, order));
+    }
+
+    /// Somebody has heard when orders are to be cancelled.
+    pub fn armed(&mut self, deadline: Deadline) {
+        if DEADLINES_MAX <= self.deadlines.len() {
+            self.deadlines.remove(0);
+        }
+        self.deadlines.push(deadline);
     }
 
     pub fn action(&mut self) -> Action {
@@ -61,11 +75,13 @@ impl Workload {
             }
             30..33 => Action::SetBookState { market, state: BookState::Open },
             33..43 => self.amend(market),
-            43 => {
-                let timeout_ms = 1000 * self.rng.below(3) as u32;
-                Action::SetCancelAfter { account: self.account(), timeout_ms }
+            43 | 44 => {
+                let (account, holder) = (self.account(), self.holder());
+                let timeout_ms = 100 * self.rng.below(4) as u32;
+                Action::SetCancelAfter { account, holder, timeout_ms }
             }
-            44..59 => self.place_trigger(market),
+            45 => self.expiry(),
+            46..60 => self.place_trigger(market),
             _ => Action::Place(self.place(market)),
         }
     }
@@ -76,6 +92,23 @@ impl Workload {
         let price = Price::from_ticks(PRICE - 4 + self.rng.below(9)).unwrap();
         let trigger = Trigger { price, by: TriggerBy::LastPrice };
         Action::PlaceTrigger(TriggerPlace { place, trigger })
+    }
+
+    fn holder(&mut self) -> GatewayId {
+        GatewayId(self.rng.below(HOLDERS) as u32)
+    }
+
+    /// Of a deadline that somebody heard of, which may be moved by now or not have come; or a
+    /// socket has closed.
+    fn expiry(&mut self) -> Action {
+        let known = self.deadlines.len() as u64;
+        if 0 < known && self.rng.below(3) != 0 {
+            let at = self.rng.below(known) as usize;
+            let Deadline { account, holder, deadline_us } = self.deadlines.swap_remove(at);
+            return Action::ExpireCancelAfter { account, holder, deadline_us };
+        }
+        let (account, holder) = (self.account(), self.holder());
+        Action::ExpireCancelAfter { account, holder, deadline_us: 0 }
     }
 
     fn amend(&mut self, market: MarketId) -> Action {

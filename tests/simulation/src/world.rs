@@ -43,10 +43,12 @@ pub struct Counts {
     pub epochs_doubted: u64,
     pub snapshots: u64,
     pub syncs_failed: u64,
+    pub deadlines_passed: u64,
+    pub sockets_closed: u64,
 }
 
 impl Counts {
-    fn all(&self) -> [(&'static str, u64); 13] {
+    fn all(&self) -> [(&'static str, u64); 15] {
         [
             ("steps", self.steps),
             ("frames", self.frames),
@@ -61,6 +63,8 @@ impl Counts {
             ("epochs doubted", self.epochs_doubted),
             ("snapshots", self.snapshots),
             ("syncs failed", self.syncs_failed),
+            ("deadlines passed", self.deadlines_passed),
+            ("sockets closed", self.sockets_closed),
         ]
     }
 
@@ -78,6 +82,8 @@ impl Counts {
         self.epochs_doubted += other.epochs_doubted;
         self.snapshots += other.snapshots;
         self.syncs_failed += other.syncs_failed;
+        self.deadlines_passed += other.deadlines_passed;
+        self.sockets_closed += other.sockets_closed;
     }
 }
 
@@ -178,6 +184,7 @@ impl World {
         self.counts.epochs_doubted = self.gateways.iter().map(|it| it.doubts).sum();
         self.counts.refills = self.consumer.refills;
         self.counts.syncs_failed = self.disk.counts().syncs_failed;
+        (self.counts.deadlines_passed, self.counts.sockets_closed) = self.history.expiries();
         Ok(())
     }
 
@@ -416,6 +423,7 @@ impl World {
                 if let Some((account, order)) = answer.rested {
                     self.workload.rests(account, order);
                 }
+                answer.armed.into_iter().for_each(|it| self.workload.armed(it));
             }
         }
         self.trace.note(Step::Publish, payload.len() as u64);

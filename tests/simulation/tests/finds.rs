@@ -5,6 +5,7 @@
 
 use simulation::run::{Failure, run};
 use simulation::variant::Variant;
+use simulation::world::Counts;
 
 /// Each broken engine must be found within so many seeds.
 const SEEDS_MAX: u64 = 60;
@@ -51,13 +52,16 @@ fn event_queues_that_are_not_filled_are_found() {
 
 #[test]
 fn a_seed_does_the_same_each_time_and_the_engine_stands() {
-    let mut fingerprints = Vec::new();
+    let (mut fingerprints, mut counts) = (Vec::new(), Counts::default());
     for seed in 1..=8 {
         let (one, two) = (run(seed, Variant::AsItIs), run(seed, Variant::AsItIs));
         assert!(one.failure.is_none(), "{}", one.failure.unwrap().report);
         assert_eq!(one.fingerprint, two.fingerprint, "seed {seed}");
         fingerprints.push(one.fingerprint);
+        counts.add(&one.counts);
     }
     fingerprints.dedup();
     assert_eq!(fingerprints.len(), 8);
+    println!("{counts}");
+    assert!(10 < counts.deadlines_passed && 10 < counts.sockets_closed, "{counts}");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{AccountId, AssetId, Sequence, Transfer, TransferId, Units};
 
 use super::error::Inconsistency;
-use crate::cancel_after::{CancelAfter, CancelAfters};
+use crate::cancel_after::{CancelAfters, Deadline, Expiry};
 use crate::digest::StateSum;
 use crate::recognition::Recognition;
 use crate::state::{AccountsState, Direction, TransferRecord};
@@ -63,17 +63,21 @@ impl Accounts {
         &self.cancel_afters
     }
 
-    pub(super) fn restore_cancel_after(&mut self, known: &CancelAfter) {
-        self.cancel_afters.restore(known);
+    pub(super) fn restore_deadline(&mut self, known: &Deadline) {
+        self.cancel_afters.restore_deadline(known);
+    }
+
+    pub(super) fn restore_expiry(&mut self, known: &Expiry) {
+        self.cancel_afters.restore_expiry(known);
     }
 
     pub(super) fn set_cancel_after(
         &mut self,
-        account: AccountId,
+        to: &Deadline,
         timeout_ms: u32,
-        deadline_us: u64,
         time_us: u64,
     ) -> Result<(), Inconsistency> {
+        let Deadline { account, deadline_us, .. } = *to;
         if !self.exists(account) {
             return Err(Inconsistency::UnknownAccount(account));
         }
@@ -82,18 +86,16 @@ impl Accounts {
         if deadline_us != expected {
             return Err(Inconsistency::CancelAfter(account));
         }
-        self.cancel_afters.set(account, deadline_us, &mut self.sum);
-        Ok(())
+        let set = self.cancel_afters.set(to, &mut self.sum);
+        set.map_err(|_| Inconsistency::CancelAfter(account))
     }
 
-    pub(super) fn expire(
-        &mut self,
-        account: AccountId,
-        deadline_us: u64,
-        time_us: u64,
-    ) -> Result<(), Inconsistency> {
-        let expired = self.cancel_afters.expire(account, deadline_us, time_us, &mut self.sum);
-        expired.map_err(|_| Inconsistency::CancelAfter(account))
+    pub(super) fn expire(&mut self, due: &Deadline, time_us: u64) -> Result<(), Inconsistency> {
+        if !self.exists(due.account) {
+            return Err(Inconsistency::UnknownAccount(due.account));
+        }
+        let expired = self.cancel_afters.expire(due, time_us, &mut self.sum);
+        expired.map_err(|_| Inconsistency::CancelAfter(due.account))
     }
 
     /// Goes on with this many accounts and what the stream had come to.
@@ -157,7 +159,8 @@ impl Accounts {
             accounts: self.count,
             transfers: self.transfers.clone(),
             supply: self.flows.iter().filter_map(supply).collect(),
-            cancel_afters: self.cancel_afters.iter().collect(),
+            deadlines: self.cancel_afters.deadlines().collect(),
+            expiries: self.cancel_afters.expiries().collect(),
             previous,
             senders: self.recognition.state(),
             sum: self.sum,

@@ -15,7 +15,7 @@ use super::candles::Candle;
 use super::error::Inconsistency;
 use super::statistics::Bucket;
 use super::{Listed, MarketReplica, Replica, StreamPosition};
-use crate::cancel_after::CancelAfter;
+use crate::cancel_after::{Deadline, Expiry};
 use crate::digest::StateSum;
 use crate::recognition::{Memory, Recognition, SenderState};
 use crate::state::TransferRecord;
@@ -30,7 +30,8 @@ enum Piece {
     Head(Head),
     Listed(Vec<Listed>),
     Transfers(Vec<TransferRecord>),
-    CancelAfters(Vec<CancelAfter>),
+    Deadlines(Vec<Deadline>),
+    Expiries(Vec<Expiry>),
     Balances(Vec<(AccountId, AssetId, Units)>),
     /// Of one sender; further memories of the same sender follow with the same head.
     Sender(MarketId, SenderState),
@@ -103,8 +104,9 @@ impl Replica {
         in_pieces(self.listed().iter().copied(), |some| write(&Piece::Listed(some)));
         let transfers = self.accounts.transfers().iter().copied();
         in_pieces(transfers, |some| write(&Piece::Transfers(some)));
-        let cancel_afters = self.accounts.cancel_afters().iter();
-        in_pieces(cancel_afters, |some| write(&Piece::CancelAfters(some)));
+        let cancel_afters = self.accounts.cancel_afters();
+        in_pieces(cancel_afters.deadlines(), |some| write(&Piece::Deadlines(some)));
+        in_pieces(cancel_afters.expiries(), |some| write(&Piece::Expiries(some)));
         let balances = self.balances().map(|it| (it.account, it.asset, it.available));
         in_pieces(balances, |some| write(&Piece::Balances(some)));
         senders(MarketId::ACCOUNTS, &self.accounts.recognition, &mut write);
@@ -205,8 +207,12 @@ impl Build {
                 }
                 Ok(())
             }
-            (Stage::Accounts, Piece::CancelAfters(some)) => {
-                some.iter().for_each(|it| self.replica.accounts.restore_cancel_after(it));
+            (Stage::Accounts, Piece::Deadlines(some)) => {
+                some.iter().for_each(|it| self.replica.accounts.restore_deadline(it));
+                Ok(())
+            }
+            (Stage::Accounts, Piece::Expiries(some)) => {
+                some.iter().for_each(|it| self.replica.accounts.restore_expiry(it));
                 Ok(())
             }
             (Stage::Accounts, Piece::Balances(balances)) => {

@@ -85,6 +85,23 @@ fn placed() -> impl Strategy<Value = Action> {
     })
 }
 
+/// Which deadline is said to have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Due {
+    /// Mostly too early.
+    AsItStands,
+    /// The one that stands, when it has come.
+    Late,
+    Moved,
+    /// As a fan-out says it.
+    Now,
+}
+
+/// The account itself, or a fan-out.
+fn holder() -> impl Strategy<Value = GatewayId> {
+    (0u32..4).prop_map(GatewayId)
+}
+
 /// A step of a run; cancels by id name one of the ids given out so far.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -100,8 +117,9 @@ pub enum Step {
         price: Option<Price>,
         lots: Option<Lots>,
     },
-    /// The deadline that stands, or another one.
-    Expire(AccountId, bool),
+    Expire(AccountId, GatewayId, Due),
+    /// More hold a switch of the account than may.
+    Crowd(AccountId),
     /// A command sent before comes again.
     Again(prop::sample::Index),
     /// The shard ends, and another starts from what the naive exchange knows.
@@ -179,16 +197,20 @@ pub fn step() -> impl Strategy<Value = Step> {
             Action::CancelAll(CancelAll { market, account, kinds, created_until_us })
         },
     );
-    let cancel_after = (account(), prop_oneof![Just(0u32), Just(1), Just(3600)]);
-    let cancel_after = cancel_after
-        .prop_map(|(account, timeout_ms)| Action::SetCancelAfter { account, timeout_ms });
+    let cancel_after = (account(), holder(), prop_oneof![Just(0u32), Just(1), Just(3600)]);
+    let cancel_after = cancel_after.prop_map(|(account, holder, timeout_ms)| {
+        Action::SetCancelAfter { account, holder, timeout_ms }
+    });
+    let due = prop::sample::select(vec![Due::AsItStands, Due::Late, Due::Moved, Due::Now]);
+    let expiry = (account(), holder(), due)
+        .prop_map(|(account, holder, due)| Step::Expire(account, holder, due));
     prop_oneof![
         40 => placed().prop_map(Step::Do),
         10 => amended.prop_map(|((account, which, price), lots)| {
             Step::AmendGiven { account, which, price, lots: lots.filter(|lots| !lots.is_zero()) }
         }),
-        1 => cancel_after.prop_map(Step::Do),
-        1 => (account(), any::<bool>()).prop_map(|(account, right)| Step::Expire(account, right)),
+        2 => cancel_after.prop_map(Step::Do),
+        2 => expiry,
         8 => (account(), market(), any::<prop::sample::Index>())
             .prop_map(|(account, market, which)| Step::CancelGiven { account, market, which }),
         2 => client.prop_map(Step::Do),
@@ -202,5 +224,6 @@ pub fn step() -> impl Strategy<Value = Step> {
         3 => (market(), book_state())
             .prop_map(|(market, state)| Step::Do(Action::SetBookState { market, state })),
         1 => Just(Step::Restart),
+        1 => account().prop_map(Step::Crowd),
     ]
 }

@@ -55,8 +55,9 @@ pub struct NaiveExchange {
     pub accounts: u32,
     decimals: BTreeMap<AssetId, u32>,
     transfers: BTreeMap<u128, (Sequence, Action)>,
-    /// Deadline and last expiry.
-    pub cancel_afters: BTreeMap<AccountId, (u64, u64)>,
+    /// Of whoever holds one.
+    pub deadlines: BTreeMap<(AccountId, GatewayId), u64>,
+    pub expiries: BTreeMap<AccountId, u64>,
     /// Which frame decided what each sender sent on each stream.
     pub seen: BTreeMap<(MarketId, u32, u32, u64), Sequence>,
     previous: Option<Sequence>,
@@ -114,7 +115,8 @@ impl NaiveExchange {
             accounts: 0,
             decimals: catalog.assets().iter().map(|asset| (asset.id, asset.decimals)).collect(),
             transfers: BTreeMap::new(),
-            cancel_afters: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
+            expiries: BTreeMap::new(),
             seen: BTreeMap::new(),
             previous: None,
             sequence: 0,
@@ -153,11 +155,11 @@ impl NaiveExchange {
             Action::CreateAccount => self.create_account(),
             Action::Deposit(transfer) => self.transfer(command, transfer, 1, sequence),
             Action::Withdraw(transfer) => self.transfer(command, transfer, -1, sequence),
-            Action::SetCancelAfter { account, timeout_ms } => {
-                self.set_cancel_after(account, timeout_ms, command.time_us)
+            Action::SetCancelAfter { account, holder, timeout_ms } => {
+                self.set_cancel_after((account, holder), timeout_ms, command.time_us)
             }
-            Action::ExpireCancelAfter { account, deadline_us } => {
-                self.expire_cancel_after(account, deadline_us, command.time_us)
+            Action::ExpireCancelAfter { account, holder, deadline_us } => {
+                self.expire_cancel_after((account, holder), deadline_us, command.time_us)
             }
             Action::ListMarket(listing) => self.list(&listing),
             Action::SetPriceTerms { market, terms } => self.set_price_terms(market, terms),

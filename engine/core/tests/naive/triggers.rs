@@ -1,5 +1,6 @@
 //! Orders of the naive exchange that wait for the last price.
 
+use engine_core::cancel_after::LEASES_MAX;
 use protocol::*;
 
 use super::{NaiveExchange, NaiveFrame, NaiveMarket};
@@ -114,30 +115,45 @@ impl NaiveExchange {
 
     pub(super) fn set_cancel_after(
         &mut self,
-        account: AccountId,
+        (account, holder): (AccountId, GatewayId),
         timeout_ms: u32,
         time_us: u64,
     ) -> Result<(Outcome, i128), Refusal> {
         if account.get() > self.accounts {
             return Err(Refusal::UnknownAccount);
         }
-        let deadline_us = if timeout_ms == 0 { 0 } else { time_us + u64::from(timeout_ms) * 1000 };
-        self.cancel_afters.entry(account).or_default().0 = deadline_us;
+        if timeout_ms == 0 {
+            self.deadlines.remove(&(account, holder));
+            return Ok((Outcome::CancelAfterSet { deadline_us: 0 }, 0));
+        }
+        let held: Vec<_> = self.deadlines.keys().filter(|(of, _)| *of == account).collect();
+        let leases = held.iter().filter(|(_, holder)| *holder != Action::OWN_SWITCH).count();
+        let is_new = holder != Action::OWN_SWITCH && !held.contains(&&(account, holder));
+        if is_new && leases == LEASES_MAX {
+            return Err(Refusal::TooManyHolders);
+        }
+        let deadline_us = time_us + u64::from(timeout_ms) * 1000;
+        self.deadlines.insert((account, holder), deadline_us);
         Ok((Outcome::CancelAfterSet { deadline_us }, 0))
     }
 
     pub(super) fn expire_cancel_after(
         &mut self,
-        account: AccountId,
+        (account, holder): (AccountId, GatewayId),
         deadline_us: u64,
         time_us: u64,
     ) -> Result<(Outcome, i128), Refusal> {
-        match self.cancel_afters.get_mut(&account) {
-            Some(known) if known.0 == deadline_us && (1..=time_us).contains(&deadline_us) => {
-                *known = (0, time_us);
-                Ok((Outcome::CancelAfterExpired, 0))
-            }
-            _ => Err(Refusal::NotDue),
+        if account.get() > self.accounts {
+            return Err(Refusal::UnknownAccount);
         }
+        let says_now = deadline_us == 0 && holder != Action::OWN_SWITCH;
+        let stands = self.deadlines.get(&(account, holder)) == Some(&deadline_us);
+        if !says_now && (!stands || time_us < deadline_us) {
+            return Err(Refusal::NotDue);
+        }
+        self.deadlines.remove(&(account, holder));
+        let expired_us = self.expiries.entry(account).or_default();
+        *expired_us = time_us.max(*expired_us);
+        Ok((Outcome::CancelAfterExpired, 0))
     }
 }

@@ -75,7 +75,9 @@ pub enum Step {
     Cancel(Index),
     Amend(Index, Option<Price>, Option<Lots>),
     /// The deadline that stands.
-    Expire(AccountId),
+    Expire(AccountId, GatewayId),
+    /// As a fan-out says it; an account cannot.
+    CloseSocket(AccountId, GatewayId),
     /// A command sent before comes again.
     Again(Index),
     RestartTwin,
@@ -148,8 +150,13 @@ pub fn step() -> impl Strategy<Value = Step> {
         },
     );
     let timeout = prop_oneof![Just(0u32), Just(1), Just(3_600_000)];
-    let cancel_after = (account(), timeout)
-        .prop_map(|(account, timeout_ms)| Action::SetCancelAfter { account, timeout_ms });
+    let holder = || (0u32..4).prop_map(GatewayId);
+    let cancel_after = (account(), holder(), timeout).prop_map(|(account, holder, timeout_ms)| {
+        Action::SetCancelAfter { account, holder, timeout_ms }
+    });
+    let expiry = (account(), holder()).prop_map(|(account, holder)| Step::Expire(account, holder));
+    let closed =
+        (account(), holder()).prop_map(|(account, holder)| Step::CloseSocket(account, holder));
     let assets = prop::sample::select(vec![ASSETS[0], ASSETS[1], ASSETS[2], AssetId(3)]);
     let transfer =
         (account(), assets, 0u64..60_000, 0u128..40).prop_map(|(account, asset, units, id)| {
@@ -163,8 +170,9 @@ pub fn step() -> impl Strategy<Value = Step> {
         40 => placed().prop_map(Step::Do),
         8 => any::<Index>().prop_map(Step::Cancel),
         8 => amend.prop_map(|(which, price, lots)| Step::Amend(which, price, lots)),
-        2 => cancel_after.prop_map(Step::Do),
-        2 => account().prop_map(Step::Expire),
+        4 => cancel_after.prop_map(Step::Do),
+        3 => expiry,
+        1 => closed,
         2 => client.prop_map(Step::Do),
         2 => all.prop_map(Step::Do),
         1 => Just(Step::Do(Action::CreateAccount)),

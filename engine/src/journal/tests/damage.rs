@@ -135,10 +135,10 @@ fn set_version(path: &Path, version: u8) {
 fn a_foreign_version_is_named() {
     let folder = Folder::new();
     write(&folder.0, 1);
-    for version in [1, 99] {
+    for version in [1, 2, 99] {
         set_version(&folder.segments()[0], version);
         let error = read(&folder.0).unwrap_err().to_string();
-        let wanted = format!("has journal format {version}, this engine reads 2 alone");
+        let wanted = format!("has journal format {version}, this engine reads 3 alone");
         assert!(error.contains(&wanted), "{error}");
     }
 }

@@ -1,7 +1,10 @@
 //! From files to state: always the engine's, or a refusal that says what to do.
 
 use super::*;
+use crate::account_data::leases::Leases;
+use crate::answers::{self, Sources};
 use crate::journal::segment;
+use crate::recent_trades::RecentTrades;
 use crate::snapshot::read::Pieces;
 use proptest::prelude::*;
 use protocol::query::{Ask, Query};
@@ -196,7 +199,9 @@ fn answers(replica: &Replica) -> Vec<String> {
         let min_sequence = Sequence(0);
         let (gateway, deadline_us) = (GatewayId(1), u64::MAX);
         let query = Query { id: 1, gateway, life: 1, min_sequence, deadline_us, ask };
-        let answer = crate::answers::answer(replica, &query, 100_000_000);
+        let (trades, mut leases) = (RecentTrades::default(), Leases::new(1));
+        let sources = Sources { replica, trades: &trades, leases: &mut leases };
+        let answer = answers::answer(sources, &query, 100_000_000).unwrap();
         serde_json::to_string(&answer).unwrap()
     };
     asks.into_iter().map(answer).collect()
