@@ -177,6 +177,7 @@ describe("the streams of a signed-in account", () => {
     const { user, socket } = await livePage({ "GET /api/v1/orders": () => ok([waiting]) });
     const trigger = { P: "21.00", Y: "1.250", B: "LastPrice" };
     socket.push("account.orderUpdate", update("orderAccepted", "New", { ...trigger, i: "5" }));
+    expect(row("5")?.textContent).toContain("Limit GTC · waits for 21.00");
     const notices = screen.getByTestId("notices");
     await within(notices).findByText(
       "Your waiting order to buy SOL/USDC fired at 21.00: it is now an order like others.",

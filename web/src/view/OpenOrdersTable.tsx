@@ -80,6 +80,12 @@ export function OpenOrdersTable({ account, orders }: Props) {
   );
 }
 
+/** The trigger of an order that has not fired yet. */
+function waitsFor({ status, triggerPrice }: Order): string {
+  const isWaiting = status === "TriggerPending" && triggerPrice !== null;
+  return isWaiting ? ` · waits for ${grouped(triggerPrice)}` : "";
+}
+
 interface RowProps {
   readonly order: Order;
   readonly busy: boolean;
@@ -96,7 +102,7 @@ function OrderRow({ order, busy, onCancel }: RowProps) {
       <td>
         {order.orderType} {order.timeInForce}
         {order.postOnly ? " post" : ""}
-        {order.triggerPrice === null ? "" : ` · at ${grouped(order.triggerPrice)}`}
+        {waitsFor(order)}
       </td>
       <td>{order.price === null ? "—" : grouped(order.price)}</td>
       <td>{order.quantity === null ? "—" : grouped(order.quantity)}</td>
