@@ -7,6 +7,8 @@ use super::*;
 use crate::durable::DurableBlock;
 use crate::replica_loop::fixture::{TestExchange, limit};
 
+mod books;
+
 /// A replica and its market data, fed block by block on a clock of the test's own.
 struct Stand {
     exchange: TestExchange,

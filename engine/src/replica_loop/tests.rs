@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::bounded;
-use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Window};
-use protocol::{Action, ClientId, GatewayId, Lots, MarketId, OrderId, Side, Target, Units};
+use protocol::feed::Heads;
+use protocol::query::{Answer, AnswerBody, Ask, Balance, Depth, Listening, PublicTrade, Window};
+use protocol::{
+    Action, ClientId, GatewayId, Lots, MarketId, OrderId, Side, Target, TradeId, Units,
+};
 
 use super::fixture::{BASE, MARKET, QUOTE, TestExchange, account, limit, price};
 use super::snapshots::Distances;
@@ -275,6 +278,75 @@ fn market_data_is_out_before_the_answer_that_contains_it() {
     }
     channels.retain(|channel| channel != "ticker@B_Q" && channel != "heads");
     assert_eq!(channels, ["depth@B_Q", "bookTicker@B_Q", "replies:5"]);
+}
+
+/// Channel and payload of what account 1 is told next, or of the next answer.
+fn private(running: &Running) -> (String, serde_json::Value) {
+    loop {
+        let Publication { channel, payload } = running.publication();
+        if channel == "account@1" || channel == "replies:5" {
+            return (channel, serde_json::from_slice(&payload).unwrap());
+        }
+    }
+}
+
+#[test]
+fn who_listens_is_told_all_that_comes_behind_the_answer() {
+    let mut running = Running::start(1);
+    running.carry_out(&[limit(1, Side::Bid, 48, 1)]);
+    let listen = || Ask::Listen { account: account(1) };
+    let listening = |number| AnswerBody::Listening(Listening { life: LIFE, number });
+    assert_eq!(running.answer_to(listen()), listening(0));
+    running.carry_out(&[limit(1, Side::Bid, 49, 1), limit(2, Side::Bid, 49, 1)]);
+    running.carry_out(&[limit(1, Side::Bid, 50, 1)]);
+    for number in [1, 2] {
+        let (channel, message) = private(&running);
+        assert_eq!(channel, "account@1");
+        assert_eq!((&message["life"], &message["number"]), (&LIFE.into(), &number.into()));
+        assert_eq!(message["updates"][0]["data"]["e"], "orderAccepted");
+    }
+    assert_eq!(running.answer_to(listen()), listening(2));
+    let nobody = Ask::Listen { account: account(8) };
+    assert_eq!(running.answer_to(nobody), listening(0), "the account may be made later");
+}
+
+#[test]
+fn trades_that_were_missed_are_told_again() {
+    let mut running = Running::start(1);
+    let hit = limit(2, Side::Bid, 60, 1);
+    let block = running.carry_out(&[limit(1, Side::Ask, 60, 3)]);
+    let maker_order = TestExchange::order(&block);
+    let block = running.carry_out(&[hit, hit]);
+    let taker_order = TestExchange::order(&block);
+    let trades = |after| Ask::Trades { market: MARKET, after: TradeId(after) };
+    let second = PublicTrade {
+        id: TradeId(2),
+        time_us: running.exchange.time_us,
+        price: price(60),
+        lots: Lots(1),
+        taker_side: Side::Bid,
+        taker_order,
+        maker_order,
+    };
+    assert_eq!(running.answer_to(trades(1)), AnswerBody::Trades(vec![second]));
+    assert_eq!(running.answer_to(trades(2)), AnswerBody::Trades(Vec::new()));
+    let unknown = Ask::Trades { market: MarketId(7), after: TradeId(0) };
+    assert_eq!(running.answer_to(unknown), AnswerBody::UnknownMarket);
+}
+
+#[test]
+fn a_life_begins_with_heads() {
+    let mut running = Running::start(1);
+    let first = loop {
+        let publication = running.publication();
+        if publication.channel == "heads" {
+            break serde_json::from_slice::<Heads>(&publication.payload).unwrap();
+        }
+        assert!(publication.channel.starts_with("ticker@"), "{}", publication.channel);
+    };
+    assert_eq!((first.life, first.markets.len()), (LIFE, 1));
+    running.carry_out(&[limit(1, Side::Bid, 50, 2)]);
+    assert_eq!(running.publication().channel, "depth@B_Q");
 }
 
 #[test]

@@ -228,7 +228,7 @@ impl State {
                 Some((Outcome::Cancelled, events))
             }
             Action::Amend(amend) => Some(amended(&amend)),
-            Action::SetCancelAfter { timeout_ms, .. } => {
+            Action::SetCancelAfter { holder: Action::OWN_SWITCH, timeout_ms, .. } => {
                 let after_us = u64::from(timeout_ms) * 1000;
                 let deadline_us = if after_us == 0 { 0 } else { CREATED_US + after_us };
                 Some((Outcome::CancelAfterSet { deadline_us }, Vec::new()))
@@ -261,7 +261,9 @@ impl State {
             Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
                 Some((Outcome::TermsSet, Vec::new()))
             }
-            Action::Fire(_) | Action::ExpireCancelAfter { .. } => None,
+            Action::Fire(_)
+            | Action::SetCancelAfter { .. }
+            | Action::ExpireCancelAfter { .. } => None,
         }
     }
 
@@ -464,5 +466,7 @@ fn body(query: &Query, state: &State) -> Option<AnswerBody> {
             fees: 500_000,
             held: 2_500_000,
         }]),
+        // Asked by fan-outs alone.
+        Ask::Trades { .. } | Ask::Listen { .. } => return None,
     })
 }
