@@ -5,7 +5,7 @@
 //! ```
 //!
 //! What becomes of orders is told from the state before the frame, in which makers still stand;
-//! balances are those after it. While nobody listens at all, a frame costs no more than to see that.
+//! balances are those after it. While nobody listens, a frame costs no more than to see that.
 
 pub mod leases;
 mod order_updates;

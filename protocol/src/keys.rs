@@ -11,8 +11,8 @@ pub const QUERIES: &str = "queries";
 pub const HEARTBEAT: &str = "engine:heartbeat";
 /// List of JSON [`crate::refill::Request`], pushed left, popped right.
 pub const REFILLS: &str = "refills";
-/// Pub/sub: JSON [`crate::feed::Heads`], several times a second and at the start of each life of the
-/// engine.
+/// Pub/sub: JSON [`crate::feed::Heads`], several times a second and at the start of each life of
+/// the engine.
 pub const HEADS: &str = "heads";
 /// List of questions who somebody is: JSON [`crate::access::Question`], pushed left, popped right.
 pub const ACCESS: &str = "access";
