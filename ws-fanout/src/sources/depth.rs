@@ -168,3 +168,6 @@ impl Source for Depth {
         self.mirror.is_some() && self.catching_up.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,12 +101,14 @@ async fn who_somebody_is_is_asked_of_a_gateway() {
     assert_eq!(unanswered, Verdict::Unavailable);
 }
 
+/// Its id, and its fields with their names.
+type Entry = (String, Vec<(String, Vec<u8>)>);
+
 /// What stands in the accounts' queue.
 async fn commands(world: &mut World) -> Vec<Command> {
     let mut range = redis::cmd("XRANGE");
     range.arg(keys::orders(keys::ACCOUNTS)).arg("-").arg("+");
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        range.query_async(world.connection().await).await.unwrap();
+    let entries: Vec<Entry> = range.query_async(world.connection().await).await.unwrap();
     entries.iter().map(|(_, fields)| Command::decode_slice(&fields[0].1).unwrap()).collect()
 }
 
