@@ -9,7 +9,7 @@ use crate::market_data;
 use crate::recent_trades::RecentTrades;
 
 /// Levels a side of one depth answer.
-const LEVELS_MAX: usize = 10_000;
+const LEVELS_MAX: usize = protocol::query::DEPTH_LEVELS_MAX as usize;
 
 /// Trades of one answer. Who needs more asks again behind the last one.
 const TRADES_MAX: usize = 1000;

@@ -38,7 +38,7 @@ pub enum Ask {
         account: AccountId,
         market: Option<MarketId>,
     },
-    /// At most `levels` a side.
+    /// At most `levels` a side, and at most [`DEPTH_LEVELS_MAX`].
     Depth {
         market: MarketId,
         levels: u32,
@@ -78,6 +78,9 @@ pub enum Ask {
         account: AccountId,
     },
 }
+
+/// Levels a side of one [`Ask::Depth`], however many are asked for.
+pub const DEPTH_LEVELS_MAX: u32 = 10_000;
 
 /// How long a [`Ask::Listen`] holds; asking again prolongs it.
 pub const LISTEN_LEASE_MS: u64 = 30_000;

@@ -2,7 +2,7 @@
 //!
 //! After a crash the engine may publish again what it cannot know to have been published. Such a
 //! repeat is recognised by its engine time and left out. Ids that fall back at a later time mean
-//! that the counter itself went back, and that is a gap.
+//! that the counter itself went back.
 
 use serde::Deserialize;
 
@@ -14,35 +14,33 @@ pub struct Span {
     pub time_us: u64,
 }
 
+/// How far those who listen have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reached {
+    pub id: u64,
+    /// Engine time of that id; `None`: it is known by its number alone.
+    pub time_us: Option<u64>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    InOrder,
+    Next,
     Repeat,
-    Gap { expected: u64 },
+    /// It is not what follows: something is missing, or it begins with what is known.
+    Apart,
+    FellBack,
 }
 
-/// What came last on one channel; the first frame may start anywhere.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Continuity {
-    last: Option<(u64, u64)>,
-}
-
-impl Continuity {
-    pub fn check(&mut self, span: Span) -> Verdict {
+impl Reached {
+    pub fn check(self, span: Span) -> Verdict {
         if span.last < span.first {
-            return Verdict::Gap { expected: span.first };
+            return Verdict::Apart;
         }
-        if let Some((last, time_us)) = self.last {
-            let expected = last.saturating_add(1);
-            if span.last <= last && span.time_us <= time_us {
-                return Verdict::Repeat;
-            }
-            if span.first != expected {
-                return Verdict::Gap { expected };
-            }
+        if span.last <= self.id {
+            let is_later = self.time_us.is_some_and(|time_us| time_us < span.time_us);
+            return if is_later { Verdict::FellBack } else { Verdict::Repeat };
         }
-        self.last = Some((span.last, span.time_us));
-        Verdict::InOrder
+        if span.first == self.id.saturating_add(1) { Verdict::Next } else { Verdict::Apart }
     }
 }
 
@@ -52,25 +50,15 @@ struct Envelope<T> {
 }
 
 #[derive(Deserialize)]
-struct DepthIds {
-    #[serde(rename = "U")]
-    first: u64,
-    #[serde(rename = "u")]
-    last: u64,
-    #[serde(rename = "T")]
-    time_us: u64,
-}
-
-#[derive(Deserialize)]
 struct TradeIds {
     t: u64,
     #[serde(rename = "T")]
     time_us: u64,
 }
 
-pub fn depth_span(frame: &str) -> Result<Span, serde_json::Error> {
-    let Envelope { data } = serde_json::from_str::<Envelope<DepthIds>>(frame)?;
-    Ok(Span { first: data.first, last: data.last, time_us: data.time_us })
+#[derive(Deserialize)]
+struct BookTickerId {
+    u: u64,
 }
 
 pub fn trade_span(frame: &str) -> Result<Span, serde_json::Error> {
@@ -78,47 +66,45 @@ pub fn trade_span(frame: &str) -> Result<Span, serde_json::Error> {
     Ok(Span { first: data.t, last: data.t, time_us: data.time_us })
 }
 
+/// Up to which update of the book its best prices are known.
+pub fn book_ticker_update(frame: &str) -> Result<u64, serde_json::Error> {
+    Ok(serde_json::from_str::<Envelope<BookTickerId>>(frame)?.data.u)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn span(first: u64, last: u64, time_us: u64) -> Span {
-        Span { first, last, time_us }
+    fn check(id: u64, time_us: u64, first: u64, last: u64, at_us: u64) -> Verdict {
+        let reached = Reached { id, time_us: Some(time_us) };
+        reached.check(Span { first, last, time_us: at_us })
     }
 
     #[test]
-    fn consecutive_frames_are_in_order_from_wherever_they_start() {
-        let mut continuity = Continuity::default();
-        assert_eq!(continuity.check(span(7, 7, 1)), Verdict::InOrder);
-        assert_eq!(continuity.check(span(8, 12, 2)), Verdict::InOrder);
-        assert_eq!(continuity.check(span(13, 13, 2)), Verdict::InOrder);
-    }
-
-    #[test]
-    fn a_missing_or_overlapping_id_is_a_gap() {
-        let mut continuity = Continuity::default();
-        assert_eq!(continuity.check(span(7, 7, 1)), Verdict::InOrder);
-        assert_eq!(continuity.check(span(9, 9, 2)), Verdict::Gap { expected: 8 });
-        assert_eq!(continuity.check(span(6, 9, 2)), Verdict::Gap { expected: 8 });
-        assert_eq!(continuity.check(span(9, 8, 2)), Verdict::Gap { expected: 9 });
+    fn only_what_follows_at_once_is_next() {
+        assert_eq!(check(7, 1, 8, 8, 2), Verdict::Next);
+        assert_eq!(check(7, 1, 8, 12, 1), Verdict::Next);
+        assert_eq!(check(7, 1, 9, 9, 2), Verdict::Apart);
+        assert_eq!(check(7, 1, 6, 9, 2), Verdict::Apart);
+        assert_eq!(check(7, 1, 9, 8, 2), Verdict::Apart);
     }
 
     #[test]
     fn a_repeat_is_told_from_a_counter_that_fell_back() {
-        let mut continuity = Continuity::default();
-        assert_eq!(continuity.check(span(7, 9, 10)), Verdict::InOrder);
-        assert_eq!(continuity.check(span(8, 8, 9)), Verdict::Repeat);
-        assert_eq!(continuity.check(span(10, 10, 11)), Verdict::InOrder);
-        assert_eq!(continuity.check(span(1, 1, 50)), Verdict::Gap { expected: 11 });
+        assert_eq!(check(9, 10, 8, 8, 9), Verdict::Repeat);
+        assert_eq!(check(9, 10, 9, 9, 10), Verdict::Repeat);
+        assert_eq!(check(9, 10, 1, 1, 50), Verdict::FellBack);
+        let reached = Reached { id: 9, time_us: None };
+        let span = Span { first: 9, last: 9, time_us: 50 };
+        assert_eq!(reached.check(span), Verdict::Repeat, "nothing says that it is later");
     }
 
     #[test]
     fn ids_are_read_from_frames() {
-        let frame = r#"{"stream":"depth@SOL_USDC","data":{"e":"depth","E":5,"T":4,"s":"SOL_USDC",
-            "a":[["20.50","1.00"]],"b":[],"U":94978271,"u":94978272}}"#;
-        assert_eq!(depth_span(frame).unwrap(), span(94978271, 94978272, 4));
         let frame = r#"{"stream":"trade@SOL_USDC","data":{"e":"trade","t":12,"T":9}}"#;
-        assert_eq!(trade_span(frame).unwrap(), span(12, 12, 9));
+        assert_eq!(trade_span(frame).unwrap(), Span { first: 12, last: 12, time_us: 9 });
         assert!(trade_span(r#"{"data":{"t":"12","T":9}}"#).is_err());
+        let frame = r#"{"stream":"bookTicker@SOL_USDC","data":{"b":null,"u":94978271}}"#;
+        assert_eq!(book_ticker_update(frame).unwrap(), 94978271);
     }
 }

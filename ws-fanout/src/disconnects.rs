@@ -1,12 +1,368 @@
-//! `account.cancelOnDisconnect`: keeps a lease while armed sockets live, ends it when one closes.
+//! `account.cancelOnDisconnect`: the engine cancels an account's orders when this process says that
+//! an armed socket has closed, and also when it says nothing any more.
+//!
+//! While armed sockets of an account live, its lease with the engine is renewed; it is held under
+//! this process's own name, so that the account's own dead man's switch and other fan-outs do not
+//! disturb it. When one closes, the expiry is sent at once, and sent again until Redis has it, under
+//! the same name, so that it happens once. If this process dies, the lease runs out.
 
-use tokio::sync::mpsc;
+use std::collections::{HashMap, HashSet};
+use std::future::pending;
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use protocol::query::{AnswerBody, Ask};
+use protocol::{AccountId, Action, Command, GatewayId, Origin, RECORD_BYTES, keys};
+use redis::RedisResult;
+use redis::aio::ConnectionManager;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::EngineState;
 use crate::links::ToDisconnects;
+use crate::questions::Questions;
 
-/// Runs until nobody can say anything any more.
-pub async fn run(mut said: mpsc::Receiver<ToDisconnects>) {
-    while let Some(word) = said.recv().await {
-        tracing::debug!(?word, "not done yet");
+/// How long the engine waits for a word of ours: three renewals may get lost.
+const LEASE_MS: u32 = 10_000;
+/// A lease of no time is none.
+const GIVEN_UP: u32 = 0;
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// Between two attempts while Redis or the engine is away.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// At the end, for what is still to be said.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+const BATCH_MAX: usize = 256;
+
+pub struct Disconnects {
+    pub asker: GatewayId,
+    pub redis: ConnectionManager,
+    pub questions: Questions,
+    pub engine: watch::Receiver<EngineState>,
+    pub said: mpsc::Receiver<ToDisconnects>,
+}
+
+type Record = [u8; RECORD_BYTES];
+
+/// What came of what was under way.
+enum Done {
+    /// Taken after so many doubts.
+    Epoch {
+        doubts: u64,
+        epoch: Option<u32>,
+    },
+    Sent {
+        leases: Vec<AccountId>,
+        outcome: RedisResult<()>,
+    },
+}
+
+#[derive(Default)]
+struct State {
+    /// How many sockets; none stands for none.
+    armed: HashMap<AccountId, usize>,
+    to_renew: HashSet<AccountId>,
+    to_expire: Vec<AccountId>,
+    /// Expiries that have their name, in order; sent until Redis has them.
+    named: Vec<Record>,
+    epoch: Option<u32>,
+    /// How many commands of this epoch there were.
+    sequence: u64,
+    doubts: u64,
+    retry_at: Option<Instant>,
+}
+
+impl Disconnects {
+    /// Runs until told to stop, or until nobody can say anything any more; then every account that
+    /// is still armed has its orders cancelled.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut state = State::default();
+        let mut doing: Option<BoxFuture<'static, Done>> = None;
+        let mut renewals = interval(RENEW_EVERY);
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            let retry_at = state.retry_at.unwrap_or_else(Instant::now);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                taken = self.said.recv_many(&mut batch, BATCH_MAX) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    batch.drain(..).for_each(|word| state.note(word));
+                }
+                done = whenever(&mut doing) => {
+                    doing = None;
+                    state.done(done);
+                }
+                _ = renewals.tick() => state.to_renew.extend(state.armed.keys()),
+                Ok(()) = self.engine.changed() => state.look_at(*self.engine.borrow_and_update()),
+                () = sleep_until(retry_at), if state.retry_at.is_some() => state.retry_at = None,
+            }
+            if doing.is_none() {
+                doing = self.next(&mut state);
+            }
+        }
+        self.said.close();
+        while let Ok(word) = self.said.try_recv() {
+            state.note(word);
+        }
+        state.end();
+        if timeout(DRAIN_MAX, self.drain(&mut state, doing)).await.is_err() {
+            tracing::warn!("orders are left to be cancelled by the engine when leases run out");
+        }
+    }
+
+    /// Until all is sent. Cancel safe for who ends anyway.
+    async fn drain(&self, state: &mut State, mut doing: Option<BoxFuture<'static, Done>>) {
+        loop {
+            if let Some(done) = doing.take() {
+                state.done(done.await);
+            }
+            doing = self.next(state);
+            if doing.is_none() {
+                let Some(retry_at) = state.retry_at.take() else { return };
+                sleep_until(retry_at).await;
+            }
+        }
+    }
+
+    /// What is to be done now, if anything.
+    fn next(&self, state: &mut State) -> Option<BoxFuture<'static, Done>> {
+        if state.retry_at.is_some() || !state.has_work() {
+            return None;
+        }
+        let Some(epoch) = state.epoch else {
+            let engine = *self.engine.borrow();
+            state.doubts = engine.doubts;
+            let (redis, questions) = (self.redis.clone(), self.questions.clone());
+            let taking = take_epoch(redis, questions, self.asker, engine);
+            return Some(Box::pin(async move {
+                Done::Epoch { doubts: engine.doubts, epoch: taking.await }
+            }));
+        };
+        let (records, leases) = state.name(self.asker, epoch);
+        let mut redis = self.redis.clone();
+        Some(Box::pin(async move {
+            let stream = keys::orders(keys::ACCOUNTS);
+            let mut pipeline = redis::pipe();
+            for record in &records {
+                let add = pipeline.cmd("XADD").arg(&stream).arg("*");
+                add.arg(keys::COMMAND_FIELD).arg(record.as_slice()).ignore();
+            }
+            let outcome = pipeline.exec_async(&mut redis).await;
+            Done::Sent { leases, outcome }
+        }))
+    }
+}
+
+/// Cancel safe: what is under way stays where it is.
+async fn whenever(doing: &mut Option<BoxFuture<'static, Done>>) -> Done {
+    match doing {
+        Some(doing) => doing.await,
+        None => pending().await,
+    }
+}
+
+/// One above all that engine and Redis know of this name: no other life of this process had it.
+async fn take_epoch(
+    mut redis: ConnectionManager,
+    questions: Questions,
+    asker: GatewayId,
+    engine: EngineState,
+) -> Option<u32> {
+    let answer = questions.ask(Ask::Epoch { gateway: asker }, engine.sequence).await?;
+    let AnswerBody::Epoch(known) = answer else { return None };
+    let mut take = redis::cmd("EVAL");
+    take.arg(keys::TAKE_EPOCH).arg(1).arg(keys::epoch(asker)).arg(known);
+    match take.query_async(&mut redis).await {
+        Ok(epoch) => Some(epoch),
+        Err(error) => {
+            tracing::warn!(%error, "Redis gave no epoch");
+            None
+        }
+    }
+}
+
+impl State {
+    fn note(&mut self, word: ToDisconnects) {
+        match word {
+            ToDisconnects::Armed(account) => {
+                *self.armed.entry(account).or_default() += 1;
+                self.to_renew.insert(account);
+            }
+            // With its last socket the lease is given up.
+            ToDisconnects::Disarmed(account) => {
+                self.one_less(account);
+                self.to_renew.insert(account);
+            }
+            ToDisconnects::Closed(account) => {
+                self.to_expire.push(account);
+                match self.one_less(account) {
+                    0 => self.to_renew.remove(&account),
+                    // Expired for one, it lives on for the others.
+                    _ => self.to_renew.insert(account),
+                };
+            }
+        }
+        metrics::gauge!("fanout_armed_accounts").set(self.armed.len() as f64);
+    }
+
+    /// Returns how many armed sockets of the account are left.
+    fn one_less(&mut self, account: AccountId) -> usize {
+        let left = self.armed.remove(&account).unwrap_or(0).saturating_sub(1);
+        if left != 0 {
+            self.armed.insert(account, left);
+        }
+        left
+    }
+
+    /// Every socket is about to close.
+    fn end(&mut self) {
+        self.to_expire.extend(self.armed.drain().map(|(account, _)| account));
+        self.to_renew.clear();
+    }
+
+    fn look_at(&mut self, engine: EngineState) {
+        if engine.doubts != self.doubts {
+            self.doubts = engine.doubts;
+            self.epoch = None;
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !(self.to_renew.is_empty() && self.to_expire.is_empty() && self.named.is_empty())
+    }
+
+    /// Records to be sent, and whose leases are among them.
+    fn name(&mut self, asker: GatewayId, epoch: u32) -> (Vec<Record>, Vec<AccountId>) {
+        let State { sequence, armed, named, to_expire, to_renew, .. } = self;
+        let mut record = |action| {
+            *sequence += 1;
+            let origin = Origin { gateway: asker, epoch, sequence: *sequence };
+            Command { origin, time_us: 0, action }.encode()
+        };
+        named.extend(to_expire.drain(..).map(|account| record(expiry(account, asker))));
+        let mut records = named.clone();
+        let leases: Vec<AccountId> = to_renew.drain().collect();
+        records.extend(leases.iter().map(|account| {
+            let timeout_ms = if armed.contains_key(account) { LEASE_MS } else { GIVEN_UP };
+            record(Action::SetCancelAfter { account: *account, holder: asker, timeout_ms })
+        }));
+        (records, leases)
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Epoch { doubts, epoch: Some(epoch) } if doubts == self.doubts => {
+                tracing::info!(epoch, "epoch taken");
+                (self.epoch, self.sequence) = (Some(epoch), 0);
+            }
+            // Doubted meanwhile: taken anew at once.
+            Done::Epoch { epoch: Some(_), .. } => (),
+            Done::Epoch { epoch: None, .. } => self.retry_at = Some(Instant::now() + RETRY_AFTER),
+            Done::Sent { outcome: Ok(()), .. } => {
+                let fired = metrics::counter!("fanout_cancelled_on_disconnect_total");
+                fired.increment(self.named.len() as u64);
+                self.named.clear();
+            }
+            Done::Sent { leases, outcome: Err(error) } => {
+                tracing::warn!(%error, "commands for disconnects could not be sent");
+                self.to_renew.extend(leases);
+                self.retry_at = Some(Instant::now() + RETRY_AFTER);
+            }
+        }
+    }
+}
+
+/// At once, whatever the lease says.
+fn expiry(account: AccountId, holder: GatewayId) -> Action {
+    Action::ExpireCancelAfter { account, holder, deadline_us: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKER: GatewayId = GatewayId(950);
+
+    fn account(id: u32) -> AccountId {
+        AccountId::new(id).unwrap()
+    }
+
+    fn lease(id: u32, timeout_ms: u32) -> Action {
+        Action::SetCancelAfter { account: account(id), holder: ASKER, timeout_ms }
+    }
+
+    fn actions(records: &[Record]) -> Vec<(Action, u64)> {
+        let command = |record| Command::decode(record).unwrap();
+        records.iter().map(command).map(|it| (it.action, it.origin.sequence)).collect()
+    }
+
+    #[test]
+    fn a_closed_socket_expires_and_those_that_live_are_leased_again() {
+        let mut state = State::default();
+        [1, 1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
+        let (records, mut leases) = state.name(ASKER, 5);
+        leases.sort();
+        assert_eq!((records.len(), leases), (2, vec![account(1), account(2)]));
+        [1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Closed(account(id))));
+        let (records, _) = state.name(ASKER, 5);
+        let expected = [
+            (expiry(account(1), ASKER), 3),
+            (expiry(account(2), ASKER), 4),
+            (lease(1, LEASE_MS), 5),
+        ];
+        assert_eq!(actions(&records), expected);
+        state.done(Done::Sent { leases: vec![account(1)], outcome: Ok(()) });
+        assert!(!state.has_work());
+    }
+
+    #[test]
+    fn a_lease_is_given_up_when_nobody_wants_it_any_more() {
+        let mut state = State::default();
+        [1, 1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
+        state.name(ASKER, 5);
+        [1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Disarmed(account(id))));
+        let (records, _) = state.name(ASKER, 5);
+        let mut found: Vec<_> = actions(&records).into_iter().map(|(action, _)| action).collect();
+        found.sort_by_key(|action| *action == lease(2, 0));
+        assert_eq!(found, [lease(1, LEASE_MS), lease(2, 0)]);
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_sent_again_under_its_name() {
+        let mut state = State::default();
+        [1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
+        state.note(ToDisconnects::Closed(account(1)));
+        let (first, leases) = state.name(ASKER, 5);
+        let error = redis::RedisError::from((redis::ErrorKind::Io, "away"));
+        state.done(Done::Sent { leases, outcome: Err(error) });
+        assert!(state.has_work() && state.retry_at.is_some());
+        let (second, _) = state.name(ASKER, 6);
+        assert_eq!(first[0], second[0], "the expiry");
+        assert_eq!(Command::decode(&second[1]).unwrap().origin.epoch, 6, "the lease");
+    }
+
+    #[test]
+    fn at_the_end_every_armed_account_expires() {
+        let mut state = State::default();
+        [1, 1].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
+        state.end();
+        let (records, leases) = state.name(ASKER, 5);
+        assert_eq!(actions(&records), [(expiry(account(1), ASKER), 1)]);
+        assert!(leases.is_empty());
+    }
+
+    #[test]
+    fn an_epoch_that_was_doubted_while_it_was_taken_does_not_count() {
+        let mut state = State::default();
+        state.look_at(EngineState { doubts: 1, ..EngineState::default() });
+        state.done(Done::Epoch { doubts: 0, epoch: Some(5) });
+        assert_eq!(state.epoch, None);
+        state.done(Done::Epoch { doubts: 1, epoch: Some(6) });
+        assert_eq!(state.epoch, Some(6));
+        state.look_at(EngineState { doubts: 2, ..EngineState::default() });
+        assert_eq!(state.epoch, None);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use protocol::feed::{Head, Heads};
+use protocol::feed::{About, Head, Heads};
 use protocol::query::{AnswerBody, Ask};
 use protocol::{Catalog, GatewayId, MarketId, Sequence, keys};
 use service::SharedCatalog;
@@ -18,11 +18,12 @@ use crate::access::Access;
 use crate::audience::{Audiences, Outbox};
 use crate::clock::now_us;
 use crate::close_reason::CloseReason;
+use crate::conflate;
 use crate::feed::{FeedEvent, Wanted};
 use crate::links::ToUpstream;
 use crate::questions::Questions;
 use crate::sources::{self, Act, Life, Moment, Source, SourceName};
-use crate::stream_name::{Form, StreamName};
+use crate::stream_name::{Form, Kind, PrivateName, StreamName, Topic, Window};
 use crate::wire::text_message;
 
 /// Every frame of Redis begins like this, followed by the channel's name.
@@ -69,6 +70,9 @@ pub struct Hub {
     audiences: Audiences,
     entries: HashMap<SourceName, Entry>,
     channels: HashMap<String, SourceName>,
+    /// Of windowed topics that somebody has joined.
+    windows: HashMap<Topic, conflate::Window>,
+    elapsed_ms: u64,
     acts: Vec<Act>,
     /// What is to be sent, in order.
     pub out: Outbox,
@@ -101,13 +105,15 @@ impl Hub {
             audiences: Audiences::default(),
             entries: HashMap::new(),
             channels: HashMap::new(),
+            windows: HashMap::new(),
+            elapsed_ms: 0,
             acts: Vec::new(),
             out: Outbox::new(),
             asks: Vec::new(),
         }
     }
 
-    pub fn obey(&mut self, command: ToUpstream, now: Instant) {
+    pub fn obey(&mut self, command: ToUpstream) {
         match command {
             ToUpstream::Join { worker, stream, token } => {
                 let name = SourceName::of(stream);
@@ -170,9 +176,11 @@ impl Hub {
         self.with(name, now, |source, at, acts| source.answered(attempt, answer, at, acts));
     }
 
-    /// A few times a second.
+    /// To be called every [`Window::Ms200`].
     pub fn tick(&mut self, now: Instant) {
         self.with_all(now, |source, at, acts| source.tick(at, acts));
+        self.elapsed_ms += Window::Ms200.milliseconds();
+        self.flush_windows();
     }
 
     fn hear_heads(&mut self, payload: &[u8], now: Instant) {
@@ -194,7 +202,7 @@ impl Hub {
             tracing::info!(life = heads.life, "another life of the engine");
         }
         self.heads = heads.markets.into_iter().map(|head| (head.market, head)).collect();
-        let life = if is_another { Life::Another } else { Life::Same };
+        let life = if is_another { Life::Another { life: heads.life } } else { Life::Same };
         self.with_all(now, |source, at, acts| source.heads(life, at, acts));
     }
 
@@ -241,7 +249,15 @@ impl Hub {
             }
             Act::Begin => self.begin(name),
             Act::Frame(frame) => self.pass_on(name, &frame),
-            Act::Private { .. } => (),
+            Act::Depth { frame, update } => {
+                self.pass_on(name, &frame);
+                for window in Window::ALL {
+                    if let Some(window) = self.windows.get_mut(&windowed(window, name)) {
+                        window.add(&update);
+                    }
+                }
+            }
+            Act::Private { about, data } => self.tell_account(name, about, &data, catalog),
             Act::Break => self.break_off(name),
         }
     }
@@ -250,6 +266,12 @@ impl Hub {
         let Some(entry) = self.entries.get(&name) else { return };
         for stream in &entry.streams {
             self.audiences.begin(*stream, &mut self.out);
+            if let StreamName::Public { topic, .. } = *stream
+                && matches!(topic.kind, Kind::DepthWindow(_))
+            {
+                // Its first frame begins behind what the mirror of the book says now.
+                self.windows.entry(topic).or_default();
+            }
         }
     }
 
@@ -260,7 +282,7 @@ impl Hub {
         let Some(separator) = separator_of(frame, &entry.channel) else {
             tracing::error!(channel = entry.channel, "a frame is not what its channel promises");
             metrics::counter!("fanout_malformed_frames_total").increment(1);
-            return;
+            return self.break_off(name);
         };
         for form in [Form::At, Form::Dotted] {
             let stream = StreamName::Public { topic, form };
@@ -272,6 +294,44 @@ impl Hub {
                 Form::Dotted => text_message(&[&frame[..separator], ".", &frame[separator + 1..]]),
             };
             self.audiences.tell(stream, &message, &mut self.out);
+        }
+    }
+
+    fn flush_windows(&mut self) {
+        let (known, now_us) = (self.listing.get(), now_us());
+        for (topic, window) in &mut self.windows {
+            let (Kind::DepthWindow(every), Some(market)) =
+                (topic.kind, known.catalog.market(topic.market))
+            else {
+                continue;
+            };
+            if !self.elapsed_ms.is_multiple_of(every.milliseconds()) {
+                continue;
+            }
+            let Some(frame) = window.flush(market, now_us) else { continue };
+            let rest = &frame[FRAME_START.len() + keys::depth(&market.symbol).len()..];
+            for form in [Form::At, Form::Dotted] {
+                let stream = StreamName::Public { topic: *topic, form };
+                if let Some(name) = stream.text(&known.catalog)
+                    && self.audiences.is_heard(stream)
+                {
+                    let message = text_message(&[FRAME_START, &name, rest]);
+                    self.audiences.tell(stream, &message, &mut self.out);
+                }
+            }
+        }
+    }
+
+    fn tell_account(&mut self, name: SourceName, about: About, data: &str, catalog: &Catalog) {
+        let Some(entry) = self.entries.get(&name) else { return };
+        for stream in &entry.streams {
+            if let StreamName::Private { name, .. } = *stream
+                && tells_of(name, about)
+                && let Some(text) = stream.text(catalog)
+            {
+                let message = text_message(&[FRAME_START, &text, "\",\"data\":", data, "}"]);
+                self.audiences.tell(*stream, &message, &mut self.out);
+            }
         }
     }
 
@@ -302,6 +362,11 @@ impl Hub {
 
     /// After somebody left.
     fn forget_unwanted(&mut self, name: SourceName) {
+        let audiences = &self.audiences;
+        self.windows.retain(|topic, _| {
+            let stream = |form| StreamName::Public { topic: *topic, form };
+            [Form::At, Form::Dotted].into_iter().any(|form| audiences.is_heard(stream(form)))
+        });
         let Some(entry) = self.entries.get_mut(&name) else { return };
         entry.streams.retain(|stream| self.audiences.is_wanted(*stream));
         if entry.streams.is_empty() {
@@ -314,9 +379,50 @@ impl Hub {
     }
 }
 
+/// The windowed topic made from a source of depth.
+fn windowed(window: Window, source: SourceName) -> Topic {
+    let market = source.market().unwrap_or(MarketId::ACCOUNTS);
+    Topic { kind: Kind::DepthWindow(window), market }
+}
+
+fn tells_of(name: PrivateName, about: About) -> bool {
+    match (name, about) {
+        (PrivateName::Orders(None), About::Order(_)) | (PrivateName::Balances, About::Balance) => {
+            true
+        }
+        (PrivateName::Orders(Some(market)), About::Order(of)) => market == of,
+        _ => false,
+    }
+}
+
 /// Where the `@` of the stream's name is, if `frame` is one of the channel `name`.
 fn separator_of(frame: &str, name: &str) -> Option<usize> {
     let rest = frame.strip_prefix(FRAME_START)?.strip_prefix(name)?;
     rest.starts_with('"').then_some(())?;
     name.find('@').map(|at| FRAME_START.len() + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_of_another_stream_is_not_passed_on() {
+        let frame = r#"{"stream":"kline.1m@SOL_USDC","data":{"s":"a@b"}}"#;
+        let separator = separator_of(frame, "kline.1m@SOL_USDC").unwrap();
+        assert_eq!(&frame[separator..separator + 4], "@SOL");
+        assert_eq!(separator_of(r#"{"stream":"trade@SOL_BTC","data":{}}"#, "trade@SOL"), None);
+        assert_eq!(separator_of(r#"{"data":{},"stream":"trade@SOL"}"#, "trade@SOL"), None);
+        assert_eq!(separator_of("", "trade@SOL"), None);
+    }
+
+    #[test]
+    fn an_update_is_told_to_those_it_is_about() {
+        let (here, there) = (About::Order(MarketId(1)), About::Order(MarketId(2)));
+        let of_market = PrivateName::Orders(Some(MarketId(1)));
+        assert!(tells_of(PrivateName::Orders(None), here) && tells_of(of_market, here));
+        assert!(!tells_of(of_market, there) && !tells_of(of_market, About::Balance));
+        assert!(tells_of(PrivateName::Balances, About::Balance));
+        assert!(!tells_of(PrivateName::Balances, here));
+    }
 }

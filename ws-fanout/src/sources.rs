@@ -4,15 +4,25 @@
 //! no clock and knows no client. What is to be done it says as [`Act`]s, which the hub carries out
 //! in order.
 
-pub mod plain;
+mod depth;
+mod trades;
+mod best_prices;
+mod plain;
+mod account;
+mod catching_up;
 
 use protocol::feed::{About, Head};
 use protocol::query::{AnswerBody, Ask};
 use protocol::{AccountId, Catalog, MarketId, MarketSpec, keys};
 use tokio::time::Instant;
 
+use crate::depth_update::DepthUpdate;
 use crate::stream_name::{Kind, StreamName, Topic};
+use account::Account;
+use best_prices::BestPrices;
+use depth::Depth;
 use plain::{Loss, Plain};
+use trades::Trades;
 
 /// Names a source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,10 +61,13 @@ impl SourceName {
 pub fn new(name: SourceName) -> Box<dyn Source> {
     match name {
         SourceName::Public(topic) => match topic.kind {
+            Kind::Trade => Box::<Trades>::default(),
+            Kind::Depth | Kind::DepthWindow(_) => Box::<Depth>::default(),
+            Kind::BookTicker => Box::<BestPrices>::default(),
+            Kind::Ticker => Box::new(Plain::new(Loss::MadeUpFor)),
             Kind::Kline(_) => Box::new(Plain::new(Loss::Breaks)),
-            _ => Box::new(Plain::new(Loss::MadeUpFor)),
         },
-        SourceName::Account(_) => Box::new(Plain::new(Loss::Breaks)),
+        SourceName::Account(account) => Box::new(Account::new(account)),
     }
 }
 
@@ -67,6 +80,8 @@ pub enum Act {
     Begin,
     /// A public frame under its `@` name.
     Frame(String),
+    /// A realtime depth frame, and what it says.
+    Depth { frame: String, update: DepthUpdate },
     /// What happened to an account, as `data` of a frame.
     Private { about: About, data: String },
     /// Something was missed for good: whoever heard the streams is to be told.
@@ -89,7 +104,9 @@ pub struct Moment<'a> {
 pub enum Life {
     Same,
     /// It may have kept to itself what the one before had decided.
-    Another,
+    Another {
+        life: u64,
+    },
 }
 
 pub trait Source: Send {

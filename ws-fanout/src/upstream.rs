@@ -28,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::disconnects;
+use crate::disconnects::Disconnects;
 use crate::error::FanoutError;
 use crate::feed::{Feed, FeedEvent, Wanted};
 use crate::hub::{Asked, EngineState, Hub};
@@ -66,7 +66,9 @@ pub struct Upstream {
     questions: Questions,
     workers: Vec<mpsc::Sender<ToWorker>>,
     commands: mpsc::Receiver<ToUpstream>,
-    disconnects: mpsc::Receiver<ToDisconnects>,
+    asker: GatewayId,
+    engine: watch::Receiver<EngineState>,
+    said: mpsc::Receiver<ToDisconnects>,
 }
 
 /// Connects to nothing yet. `commands` come from the workers, in the order of `workers`.
@@ -81,36 +83,51 @@ pub fn connect(
     let (push_sender, pushes) = mpsc::channel(PUSHES_MAX);
     let (event_sender, events) = mpsc::channel(EVENTS_MAX);
     let (wanted, wanted_changes) = watch::channel(Wanted::new());
-    let (engine, _engine_changes) = watch::channel(EngineState::default());
+    let (engine, engine_changes) = watch::channel(EngineState::default());
     let feed = Feed::new(&redis_url, wanted_changes, event_sender, redis_ready)
         .map_err(FanoutError::RedisAddress)?;
     let life = rand::random();
     let questions = Questions::new(asker, life, push_sender.clone());
     let access = Access::new(asker, life, push_sender);
     let hub = Hub::new(listing, asker, questions.clone(), access.clone(), wanted, engine);
-    let upstream =
-        Upstream { hub, feed, client, pushes, events, questions, workers, commands, disconnects };
+    let upstream = Upstream {
+        hub,
+        feed,
+        client,
+        pushes,
+        events,
+        questions,
+        workers,
+        commands,
+        asker,
+        engine: engine_changes,
+        said: disconnects,
+    };
     Ok((upstream, access))
 }
 
 type Answered = (SourceName, u64, Option<AnswerBody>);
 
 impl Upstream {
-    /// Runs until told to stop, or until the workers are gone.
+    /// Runs until told to stop, or until the workers are gone: then orders of accounts that are
+    /// still armed are cancelled, which takes a bounded time.
     pub async fn run(self, stop: CancellationToken) {
-        let Upstream { hub, feed, client, pushes, events, questions, workers, .. } = self;
+        let Upstream { hub, feed, client, pushes, events, questions, workers, commands, .. } = self;
         let redis = match lazily(client) {
             Ok(redis) => redis,
             Err(error) => return tracing::error!(%error, "no connection to redis can be made"),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(feed.run());
-        tasks.spawn(pusher::run(redis, pushes));
-        tasks.spawn(disconnects::run(self.disconnects));
+        tasks.spawn(pusher::run(redis.clone(), pushes));
+        let (asker, engine, said) = (self.asker, self.engine, self.said);
+        let asking = questions.clone();
+        let disconnects = Disconnects { asker, redis, questions: asking, engine, said };
         let driver = Driver { hub, workers, questions, asked: FuturesUnordered::new() };
         tokio::select! {
-            () = stop.cancelled() => (),
-            () = driver.run(self.commands, events) => (),
+            // It alone has something to end.
+            () = disconnects.run(stop) => (),
+            () = driver.run(commands, events) => (),
         }
     }
 }
@@ -142,14 +159,12 @@ impl Driver {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut command_batch = Vec::with_capacity(BATCH_MAX);
         let mut event_batch = Vec::with_capacity(BATCH_MAX);
+        let mut has_workers = true;
         loop {
             tokio::select! {
-                taken = commands.recv_many(&mut command_batch, BATCH_MAX) => {
-                    if taken == 0 {
-                        return;
-                    }
-                    let now = Instant::now();
-                    command_batch.drain(..).for_each(|command| self.hub.obey(command, now));
+                taken = commands.recv_many(&mut command_batch, BATCH_MAX), if has_workers => {
+                    has_workers = taken != 0;
+                    command_batch.drain(..).for_each(|command| self.hub.obey(command));
                 }
                 taken = events.recv_many(&mut event_batch, BATCH_MAX) => {
                     if taken == 0 {

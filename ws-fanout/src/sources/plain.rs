@@ -56,7 +56,7 @@ impl Source for Plain {
     fn answered(&mut self, _: u64, _: Option<AnswerBody>, _: Moment<'_>, _: &mut Vec<Act>) {}
 
     fn heads(&mut self, life: Life, _: Moment<'_>, acts: &mut Vec<Act>) {
-        if life == Life::Another {
+        if let Life::Another { .. } = life {
             self.missed(acts);
         }
     }
