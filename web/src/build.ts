@@ -25,6 +25,8 @@ export interface Browser {
 
 const REST_DEADLINE_MS = 10_000;
 const ACCOUNT_POLL_MS = 3000;
+const ACCOUNT_RECONCILE_MS = 20_000;
+const ACCOUNT_PUBLISH_MS = 50;
 
 /** `http://host` → `ws://host/ws`, for a gateway that names no stream address. */
 function sameHostStreamUrl(origin: string): string {
@@ -40,14 +42,6 @@ export function buildExchange(browser: Browser): Exchange {
     deadlineMs: REST_DEADLINE_MS,
   });
   const accounts = new BrowserAccounts(rest);
-  const account = new Account({
-    rest,
-    accounts,
-    storage,
-    randomU32,
-    pollEveryMs: ACCOUNT_POLL_MS,
-    isVisible,
-  });
   const connection = new Cell<ConnectionState>({ phase: "connecting", attempt: 0 });
   const socket = new StreamSocket({
     url: async () => {
@@ -59,9 +53,22 @@ export function buildExchange(browser: Browser): Exchange {
     random,
     backoff: { firstMs: 500, mostMs: 15_000 },
     connectDeadlineMs: 10_000,
+    wellAfterMs: 10_000,
     silenceMsMax: 10_000,
     onState: (state) => connection.set(state),
     onRefused: (code, message) => console.error("stream request refused", code, message),
+  });
+  const account = new Account({
+    rest,
+    accounts,
+    socket,
+    storage,
+    random,
+    randomU32,
+    pollEveryMs: ACCOUNT_POLL_MS,
+    reconcileEveryMs: ACCOUNT_RECONCILE_MS,
+    publishEveryMs: ACCOUNT_PUBLISH_MS,
+    isVisible,
   });
   const apiKeys = new ApiKeys(accounts);
   return new Exchange({ rest, socket, connection, account, apiKeys, random, symbol });

@@ -13,6 +13,8 @@ pub enum CloseReason {
     MessageTooBig,
     /// Frames that break the rules of the protocol.
     Protocol,
+    /// Text that is not UTF-8.
+    Text,
     /// Who its client is cannot be found out now.
     Unverifiable,
     Shutdown,
@@ -28,6 +30,7 @@ impl CloseReason {
             | CloseReason::NoPong => 1008,
             CloseReason::Gap | CloseReason::Unverifiable => 1013,
             CloseReason::Protocol => 1002,
+            CloseReason::Text => 1007,
             CloseReason::MessageTooBig => 1009,
             CloseReason::Shutdown => 1001,
         }
@@ -42,6 +45,7 @@ impl CloseReason {
             CloseReason::NoPong => "no pong",
             CloseReason::MessageTooBig => "message too big",
             CloseReason::Protocol => "protocol error",
+            CloseReason::Text => "text is not UTF-8",
             CloseReason::Unverifiable => "signatures cannot be checked now, try again",
             CloseReason::Shutdown => "going away",
         }

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use protocol::AccountId;
 use protocol::access::{Credentials, Identity, Verdict};
 use service::SharedCatalog;
@@ -65,7 +64,7 @@ impl Connection {
     pub fn new(
         id: SocketId,
         socket: TcpStream,
-        first: Bytes,
+        first: &[u8],
         client: Client,
         shared: Rc<Shared>,
     ) -> Connection {
@@ -75,8 +74,7 @@ impl Connection {
         let socket = Rc::new(socket);
         let now = Instant::now();
         let peer = Rc::new(Peer::new(id, Rc::clone(&socket), bounds, now));
-        let (worker, replying) = (Rc::clone(&shared.worker), Rc::clone(&peer));
-        let reader = Reader::new(socket, first, move |bytes| worker.tell_one(&replying, bytes));
+        let reader = Reader::new(socket, first);
         let allowance = Allowance::new(config.requests_per_s_max, now);
         let (private, armed) = (HashMap::new(), Vec::new());
         Connection { shared, peer, reader, client, allowance, private, armed }
@@ -114,7 +112,7 @@ impl Connection {
     /// Until the client closes.
     async fn listen(&mut self) {
         loop {
-            match self.reader.next().await {
+            match self.next().await {
                 Incoming::Text(text) => self.obey(&text).await,
                 Incoming::Binary => {
                     self.count_request();
@@ -135,11 +133,15 @@ impl Connection {
     async fn farewell(&mut self) {
         if self.peer.closing().is_none() {
             // It was the client who closed: asking once more has the answer made.
-            self.reader.next().await;
+            self.next().await;
             self.peer.until_all_taken().await;
             return;
         }
-        while !matches!(self.reader.next().await, Incoming::Closed) {}
+        while !matches!(self.next().await, Incoming::Closed | Incoming::Violation(_)) {}
+    }
+
+    async fn next(&mut self) -> Incoming {
+        self.reader.next(|bytes| self.shared.worker.tell_one(&self.peer, bytes)).await
     }
 
     fn count_request(&mut self) {

@@ -3,8 +3,8 @@
 //!
 //! While armed sockets of an account live, its lease with the engine is renewed; it is held under
 //! this process's own name, so that the account's own dead man's switch and other fan-outs do not
-//! disturb it. When one closes, the expiry is sent at once, and sent again until Redis has it, under
-//! the same name, so that it happens once. If this process dies, the lease runs out.
+//! disturb it. When one closes, the expiry is sent at once, and again until Redis has it, under the
+//! same name, so that it happens once. If this process dies, the lease runs out.
 
 use std::collections::{HashMap, HashSet};
 use std::future::pending;

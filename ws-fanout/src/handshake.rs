@@ -200,10 +200,10 @@ async fn open(upgrade: OnUpgrade, id: SocketId, client: Client, shared: Rc<Share
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
             let socket = parts.io.into_inner();
-            // Even empty it would hold on to the buffer that the handshake was read into.
-            let first = Bytes::copy_from_slice(&parts.read_buf);
+            let connection = Connection::new(id, socket, &parts.read_buf, client, shared);
+            // Even empty it holds on to the buffer that the handshake was read into.
             drop(parts.read_buf);
-            Connection::new(id, socket, first, client, shared).run().await;
+            connection.run().await;
         }
         Err(_) => tracing::error!("an upgraded connection is not what was accepted"),
     }

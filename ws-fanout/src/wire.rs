@@ -1,21 +1,24 @@
 //! WebSocket on the wire: messages out as bytes, made once and sent to many; messages in by a
 //! library, which sees to masks, fragments, bounds and the rules of control frames.
 
-use std::io;
-use std::pin::Pin;
+use std::io::{self, Read, Write};
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures_util::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::net::TcpStream;
-use tokio_websockets::{Error, Limits, ServerBuilder, WebSocketStream};
+use tokio::task::yield_now;
+use tungstenite::error::ProtocolError;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
 
 use crate::close_reason::CloseReason;
 
 /// Of one message of a client, in however many fragments.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Each socket has such a buffer; a SUBSCRIBE is seldom longer.
+const READ_BUFFER_BYTES: usize = 1024;
+/// Reads before other sockets have their turn.
+const READS_MAX: usize = 16;
 /// The longest head of a frame that is not masked.
 const HEAD_MAX: usize = 10;
 /// The last frame of a message, with an opcode.
@@ -62,8 +65,10 @@ fn put_head(out: &mut BytesMut, opcode: u8, length: usize) {
 }
 
 /// The reading half of a socket.
+#[derive(Debug)]
 pub struct Reader {
-    messages: WebSocketStream<Half>,
+    socket: Rc<TcpStream>,
+    context: WebSocketContext,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,83 +85,91 @@ pub enum Incoming {
 }
 
 impl Reader {
-    /// `first` came behind the handshake. What the library wants written (pongs, and its answer to a
-    /// Close) is given to `reply`.
-    pub fn new(socket: Rc<TcpStream>, first: Bytes, reply: impl Fn(&[u8]) + 'static) -> Reader {
-        let half = Half { socket, first, reply: Box::new(reply) };
-        let limits = Limits::default().max_payload_len(Some(MESSAGE_BYTES_MAX));
-        Reader { messages: ServerBuilder::new().limits(limits).serve(half) }
+    /// `first` came behind the handshake.
+    pub fn new(socket: Rc<TcpStream>, first: &[u8]) -> Reader {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX));
+        let (part, role) = (first.to_vec(), Role::Server);
+        let context = WebSocketContext::from_partially_read(part, role, Some(config));
+        Reader { socket, context }
     }
 
+    /// What the library wants written (pongs, and its answer to a Close) is given to `reply`.
     /// Cancel safe: what is not yet whole stays.
-    pub async fn next(&mut self) -> Incoming {
-        match self.messages.next().await {
-            None | Some(Err(Error::Io(_) | Error::AlreadyClosed)) => Incoming::Closed,
-            Some(Err(Error::PayloadTooLong { .. })) => {
-                Incoming::Violation(CloseReason::MessageTooBig)
+    pub async fn next(&mut self, reply: impl Fn(&[u8])) -> Incoming {
+        loop {
+            let mut half = Half { socket: &self.socket, reads: READS_MAX, reply: &reply };
+            let error = match self.context.read(&mut half) {
+                Ok(message) => return Incoming::of(message),
+                Err(error) => error,
+            };
+            match error {
+                Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if half.reads == 0 {
+                        // There is more; others have their turn first.
+                        yield_now().await;
+                    } else if self.socket.readable().await.is_err() {
+                        return Incoming::Closed;
+                    }
+                }
+                Error::Capacity(_) => return Incoming::Violation(CloseReason::MessageTooBig),
+                Error::Utf8(_) => return Incoming::Violation(CloseReason::Text),
+                Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                    return Incoming::Closed;
+                }
+                Error::Protocol(_) => return Incoming::Violation(CloseReason::Protocol),
+                _ => return Incoming::Closed,
             }
-            Some(Err(_)) => Incoming::Violation(CloseReason::Protocol),
-            Some(Ok(message)) if message.is_close() => Incoming::Closed,
-            Some(Ok(message)) if message.is_ping() => Incoming::Ping,
-            Some(Ok(message)) if message.is_pong() => Incoming::Pong,
-            Some(Ok(message)) => match message.as_text() {
-                Some(text) => Incoming::Text(text.to_owned()),
-                None => Incoming::Binary,
-            },
+        }
+    }
+}
+
+impl Incoming {
+    fn of(message: Message) -> Incoming {
+        match message {
+            Message::Text(text) => Incoming::Text(text.as_str().to_owned()),
+            Message::Binary(_) | Message::Frame(_) => Incoming::Binary,
+            Message::Ping(_) => Incoming::Ping,
+            Message::Pong(_) => Incoming::Pong,
+            Message::Close(_) => Incoming::Closed,
         }
     }
 }
 
 /// Reads from the socket, and passes what is written to whoever writes to it.
-struct Half {
-    socket: Rc<TcpStream>,
-    first: Bytes,
-    reply: Reply,
+struct Half<'a, R> {
+    socket: &'a TcpStream,
+    /// Left for now.
+    reads: usize,
+    reply: &'a R,
 }
 
-type Reply = Box<dyn Fn(&[u8])>;
-
-impl AsyncRead for Half {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.first.has_remaining() {
-            let length = self.first.len().min(buffer.remaining());
-            buffer.put_slice(&self.first.split_to(length));
-            return Poll::Ready(Ok(()));
+impl<R> Read for Half<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads = match self.reads.checked_sub(1) {
+            Some(left) => left,
+            None => return Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let read = self.socket.try_read(buffer);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            // Not for want of turns.
+            self.reads += 1;
         }
-        loop {
-            std::task::ready!(self.socket.poll_read_ready(context))?;
-            match self.socket.try_read(buffer.initialize_unfilled()) {
-                Ok(length) => {
-                    buffer.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        read
     }
 }
 
-impl AsyncWrite for Half {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+impl<R: Fn(&[u8])> Write for Half<'_, R> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         (self.reply)(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        Ok(bytes.len())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

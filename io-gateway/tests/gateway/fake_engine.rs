@@ -229,9 +229,7 @@ impl State {
             }
             Action::Amend(amend) => Some(amended(&amend)),
             Action::SetCancelAfter { holder: Action::OWN_SWITCH, timeout_ms, .. } => {
-                let after_us = u64::from(timeout_ms) * 1000;
-                let deadline_us = if after_us == 0 { 0 } else { CREATED_US + after_us };
-                Some((Outcome::CancelAfterSet { deadline_us }, Vec::new()))
+                Some((armed(timeout_ms), Vec::new()))
             }
             Action::CreateAccount => {
                 let account = AccountId::new(self.accounts_next).unwrap();
@@ -261,9 +259,9 @@ impl State {
             Action::SetPriceTerms { .. } | Action::SetLotTerms { .. } => {
                 Some((Outcome::TermsSet, Vec::new()))
             }
-            Action::Fire(_)
-            | Action::SetCancelAfter { .. }
-            | Action::ExpireCancelAfter { .. } => None,
+            Action::Fire(_) | Action::SetCancelAfter { .. } | Action::ExpireCancelAfter { .. } => {
+                None
+            }
         }
     }
 
@@ -305,6 +303,12 @@ pub fn order_id(market: MarketId) -> OrderId {
 
 pub fn waiting_id(market: MarketId) -> OrderId {
     OrderId::from_parts(market, 4, 1).unwrap()
+}
+
+fn armed(timeout_ms: u32) -> Outcome {
+    let after_us = u64::from(timeout_ms) * 1000;
+    let deadline_us = if after_us == 0 { 0 } else { CREATED_US + after_us };
+    Outcome::CancelAfterSet { deadline_us }
 }
 
 /// The open order as it is to be; nothing of it trades.

@@ -1,6 +1,6 @@
 // What lets a request speak for an account: a key pair that signs it, or the session that the
 // browser's cookie stands for.
-import { signedHeaders, type Credentials, type Parameters } from "./signing";
+import { signedHeaders, subscribeSignature, type Credentials, type Parameters } from "./signing";
 
 /** The cookie goes along by itself; the token shows that our page asked, and no other. */
 export interface BrowserSession {
@@ -23,4 +23,9 @@ export function accessHeaders(
 ): Readonly<Record<string, string>> {
   if (isSession(access)) return { "X-CSRF-Token": access.csrfToken };
   return signedHeaders(instruction, parameters, access, timestampMs);
+}
+
+/** `signature` of a SUBSCRIBE to private streams; the cookie of the connection needs none. */
+export function subscribeProof(access: Access, timestampMs: number): readonly string[] | null {
+  return isSession(access) ? null : subscribeSignature(access, timestampMs);
 }

@@ -37,6 +37,10 @@ export function integer(from: Members, key: string): number {
   return value;
 }
 
+export function optionalInteger(from: Members, key: string): number | null {
+  return from[key] === undefined || from[key] === null ? null : integer(from, key);
+}
+
 /** An integer that one place of the contract sends as a number and another as a string. */
 export function integerOrDigits(from: Members, key: string): number {
   const value = from[key];

@@ -1,6 +1,7 @@
 // The REST side of the exchange. Every request has a deadline; every failure is a `Failure`.
 import type { MarketUnits } from "../format/decimal";
 import { accessHeaders, type Access, type BrowserSession } from "./access";
+import { decodeFills, type OwnFill } from "./account_wire";
 import { Failure } from "./failure";
 import type { Parameters } from "./signing";
 import {
@@ -146,6 +147,13 @@ export class RestClient {
   async openOrders(credentials: Access): Promise<readonly Order[]> {
     const signed = { instruction: "orderQueryAll", credentials };
     return decodeOrders(await this.json({ method: "GET", path: "/api/v1/orders", signed }));
+  }
+
+  /** The account's side of its newest trades, newest first. */
+  async fills(limit: number, credentials: Access): Promise<readonly OwnFill[]> {
+    const signed = { instruction: "fillHistoryQueryAll", credentials };
+    const path = "/wapi/v1/history/fills";
+    return decodeFills(await this.json({ method: "GET", path, parameters: { limit }, signed }));
   }
 
   async place(order: PlaceOrder, credentials: Access): Promise<Order> {

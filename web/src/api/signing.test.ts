@@ -6,6 +6,7 @@ import {
   signatureOf,
   signedHeaders,
   signedText,
+  subscribeSignature,
   type Credentials,
   type Parameters,
 } from "./signing";
@@ -67,6 +68,16 @@ describe("the published vectors", () => {
       "X-Timestamp": "1767225600000",
       "X-Window": "5000",
     });
+  });
+
+  test("a subscription carries key, signature, timestamp and window as text", () => {
+    const [, , , subscribe] = vectors;
+    expect(subscribeSignature(credentials(), TIMESTAMP_MS)).toEqual([
+      API_KEY,
+      subscribe?.[3],
+      "1767225600000",
+      "5000",
+    ]);
   });
 
   test("a batch's text signs to the published signature too", () => {

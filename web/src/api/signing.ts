@@ -86,3 +86,13 @@ export function signedHeaders(
     "X-Window": String(WINDOW_MS),
   };
 }
+
+/** Key, signature, timestamp and window, as a SUBSCRIBE to private streams carries them. */
+export function subscribeSignature(
+  credentials: Credentials,
+  timestampMs: number,
+): readonly string[] {
+  const message = signedText("subscribe", {}, timestampMs, WINDOW_MS);
+  const signature = signatureOf(message, credentials);
+  return [credentials.apiKey, signature, String(timestampMs), String(WINDOW_MS)];
+}

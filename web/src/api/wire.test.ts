@@ -41,7 +41,9 @@ test("a depth frame keeps zero amounts, they remove", () => {
     bids: [],
     firstUpdateId: 78,
     lastUpdateId: 79,
+    checksum: null,
   });
+  expect(decodeDepthFrame({ ...frame, k: 4294967295 }, SOL).checksum).toBe(4294967295);
 });
 
 test("a buyer who was the maker means the taker sold", () => {

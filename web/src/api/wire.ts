@@ -12,6 +12,7 @@ import {
   members,
   oneOf,
   optionalDecimal,
+  optionalInteger,
   optionalText,
   text,
   wrong,
@@ -48,6 +49,8 @@ export interface DepthFrame {
   readonly bids: readonly Level[];
   readonly firstUpdateId: number;
   readonly lastUpdateId: number;
+  /** Of the best levels after this frame; null from a server that sends none. */
+  readonly checksum: number | null;
 }
 
 export interface PublicTrade {
@@ -110,6 +113,8 @@ export interface Order {
   readonly executedQuantity: string;
   readonly executedQuoteQuantity: string;
   readonly postOnly: boolean;
+  /** The last price at which it becomes an order like others; null if it always was one. */
+  readonly triggerPrice: string | null;
   readonly fills: readonly OwnTrade[];
 }
 
@@ -190,6 +195,7 @@ export function decodeDepthFrame(value: unknown, units: MarketUnits): DepthFrame
     bids: levels(frame["b"], "b", units),
     firstUpdateId: integer(frame, "U"),
     lastUpdateId: integer(frame, "u"),
+    checksum: optionalInteger(frame, "k"),
   };
 }
 
@@ -319,6 +325,7 @@ export function decodeOrder(value: unknown): Order {
     executedQuantity: decimalString(order, "executedQuantity"),
     executedQuoteQuantity: decimalString(order, "executedQuoteQuantity"),
     postOnly: order["postOnly"] === true,
+    triggerPrice: optionalText(order, "triggerPrice"),
     fills: list(order["fills"] ?? [], "fills", decodeOwnTrade),
   };
 }

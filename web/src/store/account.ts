@@ -1,20 +1,18 @@
-// Who is signed in, what they own and what they have resting. A key's secret stays in memory; it
-// goes to the tab's session storage only when the user asked for that. A session is the cookie's,
-// which no script can read.
+// Who is signed in, and what they do. What they own and have open follows their private streams; a
+// slow poll reconciles, a faster one stands in while there are no streams. A key's secret stays in
+// memory; it goes to the tab's session storage only when the user asked for that. A session is the
+// cookie's, which no script can read.
 import { isSession, type Access, type BrowserSession } from "../api/access";
 import type { BrowserAccounts } from "../api/browser_accounts";
 import { Failure } from "../api/failure";
 import type { PlaceOrder, RestClient } from "../api/rest";
 import { readCredentials, secretText } from "../api/signing";
-import type { Balance, Order } from "../api/wire";
+import type { StreamSocket } from "../api/socket";
+import type { Order } from "../api/wire";
+import { AccountStreams } from "./account_streams";
 import { Cell } from "./cell";
-import {
-  NO_OPEN_ORDERS,
-  withOutcomes,
-  withoutOrder,
-  withPoll,
-  type OpenOrders,
-} from "./open_orders";
+import { Holdings } from "./holdings";
+import { OWN_FILLS_MAX } from "./own_fills";
 
 export interface Session {
   readonly credentials: Access;
@@ -29,31 +27,56 @@ export interface SignInProblem {
 export interface AccountOptions {
   readonly rest: RestClient;
   readonly accounts: BrowserAccounts;
+  readonly socket: StreamSocket;
   /** The tab's session storage; null where the browser denies it. */
   readonly storage: Pick<Storage, "getItem" | "setItem" | "removeItem"> | null;
+  /** In [0, 1). */
+  readonly random: () => number;
   readonly randomU32: () => number;
+  /** While the streams do not speak, and while they do. */
   readonly pollEveryMs: number;
+  readonly reconcileEveryMs: number;
+  /** At most one change of what is shown in this time. */
+  readonly publishEveryMs: number;
   /** Polls pause while nobody looks. */
   readonly isVisible: () => boolean;
 }
 
 const STORAGE_KEY = "exchange.credentials";
+/** At most one fetch in this time because something was missed. */
+const CATCH_UP_EVERY_MS = 1000;
 
 export class Account {
   readonly session = new Cell<Session | null>(null);
-  readonly balances = new Cell<readonly Balance[] | null>(null);
-  readonly openOrders = new Cell<OpenOrders>(NO_OPEN_ORDERS);
+  readonly holdings: Holdings;
+  readonly streams: AccountStreams;
   /** Why the last refresh failed; what is shown is then older than it looks. */
   readonly refreshFailure = new Cell<Failure | null>(null);
+  /** Why the fills of the past are not there. */
+  readonly fillsFailure = new Cell<Failure | null>(null);
   /** Whether the exchange gives demo funds to those who ask. */
   readonly faucetOn = new Cell(false);
 
   readonly #options: AccountOptions;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #balancesAsked = 0;
+  #pollTimer: ReturnType<typeof setTimeout> | undefined;
+  #catchUpTimer: ReturnType<typeof setTimeout> | undefined;
+  #missed = false;
 
   constructor(options: AccountOptions) {
+    const { rest, socket, random, publishEveryMs } = options;
     this.#options = options;
+    this.holdings = new Holdings(publishEveryMs);
+    this.streams = new AccountStreams({
+      socket,
+      nowMs: () => rest.serverNowMs(),
+      alignClock: () => rest.alignClock(),
+      random,
+      onOrder: (update) => this.holdings.orderUpdate(update),
+      onBalance: (balance) => this.holdings.balanceUpdate(balance),
+      onMissed: () => this.#catchUp(),
+    });
+    this.streams.live.subscribe(() => this.#pollLater());
+    this.refreshFailure.subscribe(() => this.#pollLater());
   }
 
   /** Checks the pair with the exchange before calling anyone signed in; null when all is well. */
@@ -63,7 +86,9 @@ export class Account {
     const { rest, storage } = this.#options;
     try {
       await rest.alignClock();
-      this.balances.set(await rest.balances(credentials));
+      const balances = await rest.balances(credentials);
+      this.#enter(credentials);
+      this.holdings.balancesRead(balances);
     } catch (error) {
       const failure = Failure.from(error);
       return { field: "form", code: failure.code, message: failure.message };
@@ -74,7 +99,6 @@ export class Account {
     } else {
       storage?.removeItem(STORAGE_KEY);
     }
-    this.#enter(credentials);
     return null;
   }
 
@@ -85,7 +109,10 @@ export class Account {
     password: string,
   ): Promise<SignInProblem | null> {
     try {
-      this.#enter(await this.#options.accounts.enter(how, email.trim(), password));
+      const session = await this.#options.accounts.enter(how, email.trim(), password);
+      // The cookie came with this answer: the connection there is was made without it.
+      this.#options.socket.renew();
+      this.#enter(session);
       return null;
     } catch (error) {
       const { code, message } = Failure.from(error);
@@ -130,9 +157,14 @@ export class Account {
     return null;
   }
 
-  /** Ends the polling. */
+  /** Ends the timers. */
   stop(): void {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#pollTimer);
+    clearTimeout(this.#catchUpTimer);
+    this.#catchUpTimer = undefined;
+    this.#missed = false;
+    this.streams.stop();
+    this.holdings.stop();
   }
 
   /** The order as the exchange left it. Throws `Failure`. */
@@ -141,7 +173,7 @@ export class Account {
     const clientId = this.#options.randomU32();
     return this.#acting(credentials, async () => {
       const placed = await this.#options.rest.place({ ...order, clientId }, credentials);
-      this.#record(credentials, (state) => withOutcomes(state, [placed]));
+      if (this.#isStill(credentials)) this.holdings.outcomes([placed]);
       return placed;
     });
   }
@@ -152,11 +184,10 @@ export class Account {
     await this.#acting(credentials, async () => {
       try {
         const cancelled = await this.#options.rest.cancel(order.symbol, order.id, credentials);
-        this.#record(credentials, (state) => withOutcomes(state, [cancelled]));
+        if (this.#isStill(credentials)) this.holdings.outcomes([cancelled]);
       } catch (error) {
-        if (Failure.from(error).code === "RESOURCE_NOT_FOUND") {
-          this.#record(credentials, (state) => withoutOrder(state, order.id));
-        }
+        const isGone = Failure.from(error).code === "RESOURCE_NOT_FOUND";
+        if (isGone && this.#isStill(credentials)) this.holdings.gone(order.id);
         throw error;
       }
     });
@@ -165,11 +196,11 @@ export class Account {
   /** Every open order of the account, market by market. Throws the first `Failure`. */
   async cancelAll(): Promise<void> {
     const credentials = this.#credentials();
-    const symbols = new Set(this.openOrders.get().orders.map((order) => order.symbol));
+    const symbols = new Set(this.holdings.openOrders.get().map((order) => order.symbol));
     await this.#acting(credentials, async () => {
       for (const symbol of symbols) {
         const cancelled = await this.#options.rest.cancelAll(symbol, credentials);
-        this.#record(credentials, (state) => withOutcomes(state, cancelled));
+        if (this.#isStill(credentials)) this.holdings.outcomes(cancelled);
       }
     });
   }
@@ -185,16 +216,15 @@ export class Account {
     const credentials = this.session.get()?.credentials;
     if (credentials === undefined) return;
     const { rest } = this.#options;
-    const askedAt = this.openOrders.get().actions;
-    const balancesAsked = ++this.#balancesAsked;
+    const askedAt = this.holdings.askedAt();
+    void this.#readFills(credentials);
     try {
       const [balances, orders] = await Promise.all([
         rest.balances(credentials),
         rest.openOrders(credentials),
       ]);
       if (!this.#isStill(credentials)) return;
-      if (balancesAsked === this.#balancesAsked) this.balances.set(balances);
-      this.openOrders.update((state) => withPoll(state, orders, askedAt));
+      this.holdings.polled(balances, orders, askedAt);
       this.refreshFailure.set(null);
     } catch (error) {
       if (!this.#isStill(credentials)) return;
@@ -202,6 +232,18 @@ export class Account {
       // The session has ended, here or elsewhere.
       if (isSession(credentials) && failure.status === 401) this.#forget();
       else this.refreshFailure.set(failure);
+    }
+  }
+
+  /** Those of the past; a fill that the stream told is there without them. */
+  async #readFills(credentials: Access): Promise<void> {
+    try {
+      const fills = await this.#options.rest.fills(OWN_FILLS_MAX, credentials);
+      if (!this.#isStill(credentials)) return;
+      this.holdings.pastFills(fills);
+      this.fillsFailure.set(null);
+    } catch (error) {
+      if (this.#isStill(credentials)) this.fillsFailure.set(Failure.from(error));
     }
   }
 
@@ -217,45 +259,70 @@ export class Account {
   }
 
   #forget(): void {
-    this.stop();
     this.#options.storage?.removeItem(STORAGE_KEY);
     this.session.set(null);
-    this.balances.set(null);
-    this.openOrders.set(NO_OPEN_ORDERS);
+    this.streams.end();
+    this.stop();
+    this.#forgetHoldings();
+  }
+
+  #forgetHoldings(): void {
+    this.holdings.forget();
     this.refreshFailure.set(null);
+    this.fillsFailure.set(null);
   }
 
   #enter(credentials: Access): void {
-    this.openOrders.set(NO_OPEN_ORDERS);
-    this.refreshFailure.set(null);
+    this.stop();
+    this.#forgetHoldings();
     this.session.set({ credentials });
-    void this.refresh();
+    this.streams.begin(credentials);
+    // With a connection the streams have asked for it already.
+    if (this.#catchUpTimer === undefined) this.#catchUp();
     this.#pollLater();
   }
 
+  /** Fetches all at once; asked again soon after, once more a little later. */
+  #catchUp(): void {
+    this.#missed = this.#catchUpTimer !== undefined;
+    if (this.#missed) return;
+    this.#catchUpTimer = setTimeout(() => {
+      this.#catchUpTimer = undefined;
+      if (this.#missed) this.#catchUp();
+    }, CATCH_UP_EVERY_MS);
+    void this.refresh();
+  }
+
   #pollLater(): void {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#pollTimer);
+    if (this.session.get() === null) return;
+    const { pollEveryMs, reconcileEveryMs } = this.#options;
     const failure = this.refreshFailure.get();
-    const pauseMs = Math.max(this.#options.pollEveryMs, failure?.retryAfterMs ?? 0);
-    this.#timer = setTimeout(() => {
+    const everyMs = this.#isLive() && failure === null ? reconcileEveryMs : pollEveryMs;
+    const pauseMs = Math.max(everyMs, failure?.retryAfterMs ?? 0);
+    this.#pollTimer = setTimeout(() => {
       const refreshed = this.#options.isVisible() ? this.refresh() : Promise.resolve();
-      void refreshed.then(() => this.session.get() !== null && this.#pollLater());
+      void refreshed.then(() => this.#pollLater());
     }, pauseMs);
   }
 
-  /** Runs an action and refreshes afterwards, above all when its outcome is unknown. */
+  #isLive(): boolean {
+    return this.streams.live.get().phase === "live";
+  }
+
+  /** Runs an action; fetches afterwards if it failed, or no stream tells what it did. */
   async #acting<T>(credentials: Access, action: () => Promise<T>): Promise<T> {
+    let succeeded = false;
     try {
-      return await action();
+      const result = await action();
+      succeeded = true;
+      return result;
     } catch (error) {
       throw Failure.from(error);
     } finally {
-      if (this.#isStill(credentials)) void this.refresh();
+      const isTold = succeeded && this.#isLive();
+      if (this.#isStill(credentials) && !isTold) void this.refresh();
     }
-  }
-
-  #record(credentials: Access, change: (state: OpenOrders) => OpenOrders): void {
-    if (this.#isStill(credentials)) this.openOrders.update(change);
   }
 
   #isStill(credentials: Access): boolean {

@@ -1,6 +1,8 @@
 // The levels of one market, and the part of them the page draws. Pure: no network, no timers.
 import type { Level } from "../api/wire";
+import type { MarketUnits } from "../format/decimal";
 import { addLots, lots, spreadTicks, type Lots, type Ticks } from "../format/units";
+import { bookChecksum, CHECKED_LEVELS } from "./book_checksum";
 
 export interface BookRow {
   readonly price: Ticks;
@@ -26,7 +28,7 @@ class BookSide {
     this.#better = better;
   }
 
-  get best(): Ticks | null {
+  get bestPrice(): Ticks | null {
     return this.#levels[0]?.[0] ?? null;
   }
 
@@ -48,6 +50,10 @@ class BookSide {
         this.#levels.splice(index, found ? 1 : 0, level);
       }
     }
+  }
+
+  best(most: number): readonly Level[] {
+    return this.#levels.slice(0, most);
   }
 
   rows(most: number): readonly BookRow[] {
@@ -88,12 +94,17 @@ export class Book {
 
   /** A book at rest never is: seeing it means our copy is wrong. */
   get isCrossed(): boolean {
-    const [ask, bid] = [this.#asks.best, this.#bids.best];
+    const [ask, bid] = [this.#asks.bestPrice, this.#bids.bestPrice];
     return ask !== null && bid !== null && bid >= ask;
   }
 
+  checksum(units: MarketUnits): number {
+    const [asks, bids] = [this.#asks.best(CHECKED_LEVELS), this.#bids.best(CHECKED_LEVELS)];
+    return bookChecksum(asks, bids, units);
+  }
+
   rows(most: number): BookRows {
-    const [ask, bid] = [this.#asks.best, this.#bids.best];
+    const [ask, bid] = [this.#asks.bestPrice, this.#bids.bestPrice];
     return {
       asks: this.#asks.rows(most),
       bids: this.#bids.rows(most),

@@ -3,7 +3,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Failure } from "../api/failure";
 import type { DepthFrame, DepthSnapshot, Level } from "../api/wire";
+import type { MarketUnits } from "../format/decimal";
 import { lots, ticks } from "../format/units";
+import { bookChecksum } from "./book_checksum";
 import { BookKeeper, EMPTY_BOOK, type BookView } from "./book_keeper";
 
 const level = (price: number, amount: number): Level => [
@@ -16,7 +18,17 @@ function snapshot(lastUpdateId: number, asks: Level[], bids: Level[]): DepthSnap
 }
 
 function delta(first: number, last: number, asks: Level[], bids: Level[] = []): DepthFrame {
-  return { firstUpdateId: first, lastUpdateId: last, asks, bids };
+  return { firstUpdateId: first, lastUpdateId: last, asks, bids, checksum: null };
+}
+
+const UNITS: MarketUnits = {
+  tickSize: { digits: 1n, scale: 2 },
+  stepSize: { digits: 1n, scale: 3 },
+};
+
+/** A frame that says what the book is after it, best first. */
+function proved(frame: DepthFrame, asks: Level[], bids: Level[]): DepthFrame {
+  return { ...frame, checksum: bookChecksum(asks, bids, UNITS) };
 }
 
 /** A keeper whose snapshots the test hands out one by one. */
@@ -24,6 +36,7 @@ function desk() {
   const waiting: { resolve: (depth: DepthSnapshot) => void; reject: (why: unknown) => void }[] = [];
   let view: BookView = EMPTY_BOOK;
   const keeper = new BookKeeper({
+    units: UNITS,
     fetchSnapshot: () =>
       new Promise<DepthSnapshot>((resolve, reject) => waiting.push({ resolve, reject })),
     onChange: (changed) => (view = changed),
@@ -226,6 +239,52 @@ describe("losing step", () => {
     await d.answer(snapshot(10, ASKS, BIDS));
     expect(d.view().phase).toBe("idle");
     expect(d.view().asks).toEqual([]);
+  });
+});
+
+describe("the checksum", () => {
+  const BEST_BIDS = [level(99, 3), level(97, 4)];
+
+  test("of a book as it should be changes nothing", async () => {
+    const d = await live();
+    d.keeper.frame(
+      proved(delta(11, 11, [level(101, 2)]), [level(101, 2), level(103, 7)], BEST_BIDS),
+    );
+    expect(await d.settled()).toMatchObject({ phase: "live", asks: ["101×2", "103×7"] });
+    expect(d.view()).toMatchObject({ resyncs: 0, mismatches: 0 });
+  });
+
+  test("of another book than ours begins it again, and is counted", async () => {
+    const d = await live();
+    d.keeper.frame(proved(delta(11, 11, [level(101, 2)]), [level(101, 3)], BEST_BIDS));
+    expect(d.view()).toMatchObject({ phase: "loading", resyncs: 1, mismatches: 1 });
+    await d.answer(snapshot(11, [level(101, 3)], BIDS));
+    expect(await d.settled()).toMatchObject({ phase: "live", asks: ["101×3"] });
+    d.keeper.frame(
+      proved(delta(12, 12, [level(102, 1)]), [level(101, 3), level(102, 1)], BEST_BIDS),
+    );
+    expect(d.view()).toMatchObject({ phase: "live", mismatches: 1 });
+  });
+
+  test("proves the snapshot too, by the frame it ends with", async () => {
+    const d = desk();
+    d.keeper.started();
+    d.keeper.frame(proved(delta(9, 9, []), [], []));
+    d.keeper.frame(proved(delta(10, 10, []), [level(101, 6)], BEST_BIDS));
+    await d.answer(snapshot(10, ASKS, BIDS));
+    expect(d.view()).toMatchObject({ phase: "loading", mismatches: 1 });
+    expect(d.asked()).toBe(1);
+  });
+
+  test("that is always wrong does not hammer the exchange", async () => {
+    const d = await live();
+    const wrong = (id: number): DepthFrame => ({ ...delta(id, id, []), checksum: 1 });
+    d.keeper.frame(wrong(11));
+    await d.answer(snapshot(11, ASKS, BIDS));
+    d.keeper.frame(wrong(12));
+    expect(d.asked()).toBe(0);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(d.asked()).toBe(1);
   });
 });
 

@@ -1,13 +1,14 @@
 // Keeps a book in step with the exchange, by the procedure of the public API:
 // buffer frames, take a snapshot, drop what it contains, check that every frame follows the one
-// before, and start over when one does not.
+// before and that the book it makes has the checksum it says, and start over when one does not.
 //
 //   idle ──started──▶ loading ──snapshot joins──▶ live
-//                        ▲                          │ gap, crossed book, unreadable frame
-//                        └──────────────────────────┘           any ──stopped──▶ stale
+//                        ▲                          │ gap, wrong checksum, crossed book,
+//                        └──────────────────────────┘ unreadable frame   any ──stopped──▶ stale
 import { backoffMs, type Backoff } from "../api/backoff";
 import { Failure } from "../api/failure";
 import type { DepthFrame, DepthSnapshot } from "../api/wire";
+import type { MarketUnits } from "../format/decimal";
 import { Book, type BookRows } from "./book";
 
 /** `live` is the only phase in which the rows are the exchange's book of this moment. */
@@ -18,10 +19,13 @@ export interface BookView extends BookRows {
   readonly updateId: number | null;
   /** How often the book had to be fetched anew because a frame did not follow. */
   readonly resyncs: number;
+  /** How many of those times the checksum said that our copy was wrong. */
+  readonly mismatches: number;
   readonly failure: Failure | null;
 }
 
 export interface BookKeeperOptions {
+  readonly units: MarketUnits;
   readonly fetchSnapshot: () => Promise<DepthSnapshot>;
   readonly onChange: (view: BookView) => void;
   readonly rowsMax: number;
@@ -38,6 +42,7 @@ export const EMPTY_BOOK: BookView = {
   spread: null,
   updateId: null,
   resyncs: 0,
+  mismatches: 0,
   failure: null,
 };
 
@@ -53,6 +58,7 @@ export class BookKeeper {
   #buffer: DepthFrame[] = [];
   #updateId: number | null = null;
   #resyncs = 0;
+  #mismatches = 0;
   /** Snapshots asked for since the book last ran well; grows the pause between them. */
   #attempts = 0;
   /** Frames applied since the last snapshot. */
@@ -145,7 +151,9 @@ export class BookKeeper {
   /** Applies a frame that follows, skips one already contained; false when it had to start over. */
   #take(frame: DepthFrame): boolean {
     const last = this.#updateId ?? 0;
-    if (frame.lastUpdateId <= last) return true;
+    if (frame.lastUpdateId < last) return true;
+    // The frame with which a snapshot ends proves the snapshot.
+    if (frame.lastUpdateId === last) return this.#proves(frame);
     // The first frame after a snapshot may begin before it; later ones must follow exactly.
     const follows =
       this.#followed > 0 ? frame.firstUpdateId === last + 1 : frame.firstUpdateId <= last + 1;
@@ -158,8 +166,18 @@ export class BookKeeper {
       this.#resync();
       return false;
     }
+    if (!this.#proves(frame)) return false;
     if (this.#followed >= FOLLOWED_WELL) this.#attempts = 0;
     return true;
+  }
+
+  /** Whether the book is what the exchange had after `frame`; starts over when it is not. */
+  #proves(frame: DepthFrame): boolean {
+    const { checksum } = frame;
+    if (checksum === null || checksum === this.#book.checksum(this.#options.units)) return true;
+    this.#mismatches += 1;
+    this.#resync();
+    return false;
   }
 
   #resync(): void {
@@ -185,6 +203,7 @@ export class BookKeeper {
       phase: this.#phase,
       updateId: this.#updateId,
       resyncs: this.#resyncs,
+      mismatches: this.#mismatches,
       failure: this.#failure,
     });
   }

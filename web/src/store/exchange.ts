@@ -2,6 +2,7 @@
 import { backoffMs, type Backoff } from "../api/backoff";
 import { Failure } from "../api/failure";
 import type { RestClient } from "../api/rest";
+import type { ServerClose } from "../api/close_reason";
 import type { ConnectionState, StreamSocket } from "../api/socket";
 import type { Market } from "../api/wire";
 import type { Account } from "./account";
@@ -31,6 +32,8 @@ export class Exchange {
   readonly markets = new Cell<MarketsState>({ phase: "loading", failure: null });
   readonly feed = new Cell<MarketFeed | null>(null);
   readonly connection: Cell<ConnectionState>;
+  /** Why the server ended the last connection that it ended. */
+  readonly lastClose = new Cell<ServerClose | null>(null);
   readonly account: Account;
   readonly apiKeys: ApiKeys;
 
@@ -42,6 +45,10 @@ export class Exchange {
     this.connection = options.connection;
     this.account = options.account;
     this.apiKeys = options.apiKeys;
+    this.connection.subscribe(() => {
+      const state = this.connection.get();
+      if (state.phase === "waiting" && state.close !== null) this.lastClose.set(state.close);
+    });
   }
 
   start(): void {

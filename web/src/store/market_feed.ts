@@ -38,6 +38,7 @@ export class MarketFeed {
     this.market = market;
     this.#rest = rest;
     this.#keeper = new BookKeeper({
+      units: market,
       fetchSnapshot: () => rest.depth(market.symbol, market),
       onChange: (view) => this.book.set(view),
       rowsMax: ROWS_MAX,

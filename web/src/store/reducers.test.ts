@@ -1,9 +1,8 @@
-// The tape, the candles and the open orders: what arrives twice, late or out of turn.
+// The tape and the candles: what arrives twice, late or out of turn.
 import { describe, expect, test } from "vitest";
-import { decodeOrder, type Candle, type PublicTrade } from "../api/wire";
+import type { Candle, PublicTrade } from "../api/wire";
 import { lots, ticks } from "../format/units";
 import { mergeCandles, withCandle } from "./candles";
-import { NO_OPEN_ORDERS, withOutcomes, withoutOrder, withPoll } from "./open_orders";
 import { addTrades, leavesHole, TAPE_MAX } from "./tape";
 
 function trade(id: number): PublicTrade {
@@ -75,52 +74,5 @@ describe("candles", () => {
       [120, 7n],
       [180, 8n],
     ]);
-  });
-});
-
-function order(id: string, status = "New", createdAt = Number(id)) {
-  return decodeOrder({
-    orderType: "Limit",
-    id,
-    clientId: 7,
-    symbol: "SOL_USDC",
-    side: "Bid",
-    timeInForce: "GTC",
-    status,
-    createdAt,
-    executedQuantity: "0.000",
-    executedQuoteQuantity: "0",
-    quantity: "1.000",
-    price: "20.50",
-    postOnly: false,
-  });
-}
-
-describe("open orders", () => {
-  const listed = (state: typeof NO_OPEN_ORDERS) => state.orders.map((each) => each.id);
-
-  test("an outcome lists an order while it is open and removes it when done", () => {
-    let state = withOutcomes(NO_OPEN_ORDERS, [order("1"), order("2", "PartiallyFilled")]);
-    expect(listed(state)).toEqual(["2", "1"]);
-    state = withOutcomes(state, [order("2", "Cancelled")]);
-    expect(listed(state)).toEqual(["1"]);
-    expect(listed(withOutcomes(state, [order("3", "Filled"), order("4", "Expired")]))).toEqual([
-      "1",
-    ]);
-  });
-
-  test("a poll replaces the list", () => {
-    const state = withOutcomes(NO_OPEN_ORDERS, [order("1")]);
-    expect(listed(withPoll(state, [order("5"), order("6")], state.actions))).toEqual(["6", "5"]);
-  });
-
-  test("a poll asked before an action was answered does not bring the order back", () => {
-    const before = withOutcomes(NO_OPEN_ORDERS, [order("1")]);
-    const cancelled = withOutcomes(before, [order("1", "Cancelled")]);
-    expect(listed(withPoll(cancelled, [order("1")], before.actions))).toEqual([]);
-  });
-
-  test("an order the exchange does not know any more goes", () => {
-    expect(listed(withoutOrder(withOutcomes(NO_OPEN_ORDERS, [order("1")]), "1"))).toEqual([]);
   });
 });

@@ -2,6 +2,9 @@
 export { isSession } from "../api/access";
 export type { Access, BrowserSession } from "../api/access";
 export type { ApiKey, NewApiKey } from "../api/browser_accounts";
+export type { OwnFill } from "../api/account_wire";
+export { isRefusal } from "../api/close_reason";
+export type { ServerClose } from "../api/close_reason";
 export { Failure } from "../api/failure";
 export type { ConnectionState } from "../api/socket";
 export { INTERVALS } from "../api/wire";

@@ -5,6 +5,7 @@ import { priceText } from "../format/decimal";
 import type { Exchange } from "../store/exchange";
 import type { MarketFeed } from "../store/market_feed";
 import { EMPTY_DRAFT, type OrderDraft } from "../store/order_form";
+import { ActivityPanel } from "./ActivityPanel";
 import { ApiKeysPanel } from "./ApiKeysPanel";
 import { BalancesPanel } from "./BalancesPanel";
 import { BookPanel } from "./BookPanel";
@@ -12,7 +13,6 @@ import { ChartPanel } from "./ChartPanel";
 import { ConnectionBadge } from "./ConnectionBadge";
 import { FailureNote } from "./FailureNote";
 import { MarketSelect } from "./MarketSelect";
-import { OpenOrdersPanel } from "./OpenOrdersPanel";
 import { OrderTicket } from "./OrderTicket";
 import { SignInPanel } from "./SignInPanel";
 import { TapePanel } from "./TapePanel";
@@ -84,7 +84,7 @@ function Desk({ exchange, feed }: { readonly exchange: Exchange; readonly feed: 
         <BalancesPanel account={exchange.account} market={market} />
         <ApiKeysPanel account={exchange.account} apiKeys={exchange.apiKeys} />
       </div>
-      <OpenOrdersPanel account={exchange.account} />
+      <ActivityPanel account={exchange.account} />
     </main>
   );
 }

@@ -13,7 +13,7 @@ interface Props {
 
 export function BalancesPanel({ account, market }: Props) {
   const session = useCell(account.session);
-  const balances = useCell(account.balances);
+  const balances = useCell(account.holdings.balances);
   if (session === null) return null;
   return (
     <section className="panel balances" data-testid="balances" aria-label="Balances">

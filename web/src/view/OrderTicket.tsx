@@ -28,7 +28,7 @@ interface Props {
 
 export function OrderTicket({ account, market, draft, onDraft }: Props) {
   const session = useCell(account.session);
-  const balances = useCell(account.balances);
+  const balances = useCell(account.holdings.balances);
   const [tried, setTried] = useState(false);
   const [busy, setBusy] = useState(false);
   const [outcome, setOutcome] = useState<Outcome | null>(null);

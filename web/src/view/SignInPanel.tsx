@@ -3,6 +3,7 @@
 import { useState, type FormEvent } from "react";
 import type { Account, SignInProblem } from "../store/account";
 import { isSession, type Access, type Failure } from "../store/vocabulary";
+import { CancelOnClose } from "./CancelOnClose";
 import { Choice } from "./Choice";
 import { FailureNote } from "./FailureNote";
 import { PasswordForm } from "./PasswordForm";
@@ -33,21 +34,24 @@ function SignedIn(props: { readonly account: Account; readonly credentials: Acce
   const [failure, setFailure] = useState<Failure | null>(null);
   return (
     <section className="panel signed-in" aria-label="Account">
-      <span>
-        Signed in as{" "}
-        {isSession(credentials) ? (
-          <span data-testid="signed-in-email">{credentials.email}</span>
-        ) : (
-          <code data-testid="signed-in-key">{credentials.apiKey.slice(0, 10)}…</code>
-        )}
-      </span>
-      <button
-        type="button"
-        className="small"
-        onClick={() => void account.signOut().then(setFailure)}
-      >
-        Sign out
-      </button>
+      <div className="who">
+        <span>
+          Signed in as{" "}
+          {isSession(credentials) ? (
+            <span data-testid="signed-in-email">{credentials.email}</span>
+          ) : (
+            <code data-testid="signed-in-key">{credentials.apiKey.slice(0, 10)}…</code>
+          )}
+        </span>
+        <button
+          type="button"
+          className="small"
+          onClick={() => void account.signOut().then(setFailure)}
+        >
+          Sign out
+        </button>
+      </div>
+      <CancelOnClose streams={account.streams} />
       {failure !== null && <FailureNote code={failure.code} message={failure.message} />}
     </section>
   );

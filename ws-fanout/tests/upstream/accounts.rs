@@ -125,12 +125,18 @@ async fn eventually(world: &mut World, holds: impl Fn(&[Command]) -> bool) -> Ve
 }
 
 fn expiries(commands: &[Command], id: u32) -> usize {
-    let of = |command: &&Command| matches!(command.action, Action::ExpireCancelAfter { account, .. } if account.get() == id);
+    let of = |command: &&Command| match command.action {
+        Action::ExpireCancelAfter { account, .. } => account.get() == id,
+        _ => false,
+    };
     commands.iter().filter(of).count()
 }
 
 fn leases(commands: &[Command], id: u32) -> usize {
-    let of = |command: &&Command| matches!(command.action, Action::SetCancelAfter { account, .. } if account.get() == id);
+    let of = |command: &&Command| match command.action {
+        Action::SetCancelAfter { account, .. } => account.get() == id,
+        _ => false,
+    };
     commands.iter().filter(of).count()
 }
 

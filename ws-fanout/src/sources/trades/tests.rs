@@ -1,5 +1,5 @@
-//! Whatever is lost, doubled, delayed or cut off between the engine and here: who hears trades hears
-//! them one by one, and breaks off only where the replica has forgotten some.
+//! Whatever is lost, doubled, delayed or cut off between the engine and here: who hears trades
+//! hears them one by one, and breaks off only where the replica has forgotten some.
 
 use std::collections::VecDeque;
 
