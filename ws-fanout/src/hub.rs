@@ -348,8 +348,12 @@ impl Hub {
 
     fn break_off(&mut self, name: SourceName) {
         let Some(entry) = self.entries.get(&name) else { return };
+        let before = self.out.len();
         for stream in &entry.streams {
             self.audiences.break_off(*stream, CloseReason::Gap, &mut self.out);
+        }
+        if before < self.out.len() {
+            metrics::counter!("fanout_breaks_total", "stream" => name.kind()).increment(1);
         }
         self.forget_unwanted(name);
     }
