@@ -157,16 +157,7 @@ impl Live {
             snapshots,
             openings: Openings::nowhere(),
         };
-        let conservation = Condition::default();
-        let settings = ReplicaSettings {
-            now_us: clock::now_us,
-            waiting_max: 1,
-            life: 1,
-            trades: RecentTrades::default(),
-            time_us: 0,
-            conservation,
-            parts: None,
-        };
+        let settings = replica_settings();
         thread::scope(|scope| {
             let park = |bell| Idle::on_this_thread(Waiting::Park, bell);
             scope.spawn(move || published.into_iter().for_each(drop));
@@ -193,6 +184,18 @@ impl Live {
             }
             Ok(Ran { schedule, blocks, laps })
         })
+    }
+}
+
+fn replica_settings() -> ReplicaSettings {
+    ReplicaSettings {
+        now_us: clock::now_us,
+        waiting_max: 1,
+        life: 1,
+        trades: RecentTrades::default(),
+        time_us: 0,
+        conservation: Condition::default(),
+        parts: None,
     }
 }
 
