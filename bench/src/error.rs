@@ -62,6 +62,14 @@ pub enum BenchError {
     Wire(#[source] io::Error),
     #[error("not the answer that was wanted: {0}")]
     Answer(String),
+    #[error("a stream broke")]
+    Stream(#[source] io::Error),
+    #[error("not what a stream is to bring: {0}")]
+    Frame(String),
+    #[error("redis")]
+    Redis(#[source] redis::RedisError),
+    #[error("{wanted} sockets need more open files than the {allowed} that are allowed")]
+    OpenFiles { wanted: usize, allowed: u64 },
     #[error("a thread panicked")]
     Thread,
     #[error("{sent} commands were sent and {durable} became durable")]

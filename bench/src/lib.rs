@@ -4,6 +4,7 @@
 //!           └▶ shard/script ─────────▶ shard (runs) ─┘
 //!                                       └ clock
 //! rest: signed requests ─▶ load ─▶ a whole exchange of real processes
+//! streams: orders, or frames put into Redis ─▶ the same exchange ─▶ listeners
 
 pub mod command_line;
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod recovery;
 pub mod snapshots;
 pub mod queries;
 pub mod rest;
+pub mod streams;
 pub mod machine;
 pub mod report;
 pub mod error;

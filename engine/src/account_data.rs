@@ -5,7 +5,7 @@
 //! ```
 //!
 //! What becomes of orders is told from the state before the frame, in which makers still stand;
-//! balances are those after it. Where nobody listens, a frame costs a look at whether somebody does.
+//! balances are those after it. While nobody listens, a frame costs no more than to see that.
 
 pub mod leases;
 mod order_updates;

@@ -27,10 +27,8 @@ pub enum MakerError {
 pub enum LinkError {
     #[error("redis failed")]
     Redis(#[from] redis::RedisError),
-    #[error("redis closed the connection")]
-    Closed,
-    #[error("more came in than could be looked at")]
-    Overflow,
+    #[error(transparent)]
+    PubSub(#[from] service::PubSubError),
     #[error("could not write a query as JSON")]
     Query(#[source] serde_json::Error),
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::query::Answer;
 use protocol::{GatewayId, keys};
-use service::{Condition, SharedCatalog};
+use service::{BackOff, Condition, SharedCatalog};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +16,6 @@ use crate::maker::Maker;
 const PLACE_EVERY: Duration = Duration::from_millis(10);
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(250);
 const ASK_EVERY: Duration = Duration::from_secs(1);
-const BACK_OFF_MIN: Duration = Duration::from_millis(50);
-const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 
 /// What must hold for the market maker to be ready.
 #[derive(Clone, Debug)]
@@ -94,13 +92,13 @@ impl Runner {
 
 impl Session {
     async fn run(mut self) {
-        let mut back_off = BACK_OFF_MIN;
+        let mut back_off = BackOff::new();
         loop {
             match self.address.connect().await {
                 Ok(link) => {
                     tracing::info!("redis connected");
                     self.conditions.redis.set(true);
-                    back_off = BACK_OFF_MIN;
+                    back_off = BackOff::new();
                     match self.follow(link).await {
                         Ok(()) => return,
                         Err(error) => tracing::warn!(%error, "connection to redis lost"),
@@ -115,8 +113,7 @@ impl Session {
                 tracing::warn!("could not cancel its orders: redis is away");
                 return;
             }
-            sleep(back_off).await;
-            back_off = (2 * back_off).min(BACK_OFF_MAX);
+            sleep(back_off.step()).await;
         }
     }
 

@@ -38,7 +38,7 @@ pub enum Action {
     /// again; 0 switches that off. Holders do not touch each other's times.
     SetCancelAfter {
         account: AccountId,
-        /// The fan-out that holds it while sockets live; [`Action::OWN_SWITCH`]: the account itself.
+        /// The fan-out that holds it while sockets live, or [`Action::OWN_SWITCH`]: the account.
         holder: GatewayId,
         timeout_ms: u32,
     },
@@ -197,7 +197,7 @@ pub struct Transfer {
 }
 
 impl Action {
-    /// The holder of the dead man's switch that an account sets for itself. Fan-outs have other ids.
+    /// The holder of the dead man's switch that an account sets for itself; no fan-out has it.
     pub const OWN_SWITCH: GatewayId = GatewayId::ENGINE;
 
     /// Every open order of the account in the market, of every kind and time.

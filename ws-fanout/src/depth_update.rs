@@ -22,6 +22,8 @@ pub enum DepthFrameError {
     Json(#[from] serde_json::Error),
     #[error("a price or a quantity is not one of its market")]
     Level,
+    #[error("it ends before it begins")]
+    Span,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +58,9 @@ impl DepthUpdate {
             return Err(DepthFrameError::Level);
         };
         let span = Span { first: data.first, last: data.last, time_us: data.time_us };
+        if span.last < span.first {
+            return Err(DepthFrameError::Span);
+        }
         Ok(DepthUpdate { span, checksum: data.checksum, asks, bids })
     }
 

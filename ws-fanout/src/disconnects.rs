@@ -3,8 +3,8 @@
 //!
 //! While armed sockets of an account live, its lease with the engine is renewed; it is held under
 //! this process's own name, so that the account's own dead man's switch and other fan-outs do not
-//! disturb it. When one closes, the expiry is sent at once, and sent again until Redis has it, under
-//! the same name, so that it happens once. If this process dies, the lease runs out.
+//! disturb it. When one closes, the expiry is sent at once, and again until Redis has it, under the
+//! same name, so that it happens once. If this process dies, the lease runs out.
 
 use std::collections::{HashMap, HashSet};
 use std::future::pending;
@@ -25,13 +25,11 @@ use crate::questions::Questions;
 
 /// How long the engine waits for a word of ours: three renewals may get lost.
 const LEASE_MS: u32 = 10_000;
-/// A lease of no time is none.
-const GIVEN_UP: u32 = 0;
 const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// Between two attempts while Redis or the engine is away.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// At the end, for what is still to be said.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
+const DRAIN_MAX: Duration = Duration::from_millis(1500);
 const BATCH_MAX: usize = 256;
 
 pub struct Disconnects {
@@ -61,7 +59,8 @@ enum Done {
 struct State {
     /// How many sockets; none stands for none.
     armed: HashMap<AccountId, usize>,
-    to_renew: HashSet<AccountId>,
+    /// Whose lease is to be said anew, as it is then.
+    to_lease: HashSet<AccountId>,
     to_expire: Vec<AccountId>,
     /// Expiries that have their name, in order; sent until Redis has them.
     named: Vec<Record>,
@@ -95,7 +94,7 @@ impl Disconnects {
                     doing = None;
                     state.done(done);
                 }
-                _ = renewals.tick() => state.to_renew.extend(state.armed.keys()),
+                _ = renewals.tick() => state.to_lease.extend(state.armed.keys()),
                 Ok(()) = self.engine.changed() => state.look_at(*self.engine.borrow_and_update()),
                 () = sleep_until(retry_at), if state.retry_at.is_some() => state.retry_at = None,
             }
@@ -189,38 +188,39 @@ impl State {
         match word {
             ToDisconnects::Armed(account) => {
                 *self.armed.entry(account).or_default() += 1;
-                self.to_renew.insert(account);
+                self.to_lease.insert(account);
             }
-            // With its last socket the lease is given up.
             ToDisconnects::Disarmed(account) => {
-                self.one_less(account);
-                self.to_renew.insert(account);
+                // Without a socket left the lease is given back.
+                self.release(account);
+                self.to_lease.insert(account);
             }
             ToDisconnects::Closed(account) => {
                 self.to_expire.push(account);
-                match self.one_less(account) {
-                    0 => self.to_renew.remove(&account),
-                    // Expired for one, it lives on for the others.
-                    _ => self.to_renew.insert(account),
-                };
+                self.release(account);
+                // Expired for one, it lives on for the others.
+                if self.armed.contains_key(&account) {
+                    self.to_lease.insert(account);
+                } else {
+                    self.to_lease.remove(&account);
+                }
             }
         }
         metrics::gauge!("fanout_armed_accounts").set(self.armed.len() as f64);
     }
 
-    /// Returns how many armed sockets of the account are left.
-    fn one_less(&mut self, account: AccountId) -> usize {
+    /// One armed socket less.
+    fn release(&mut self, account: AccountId) {
         let left = self.armed.remove(&account).unwrap_or(0).saturating_sub(1);
         if left != 0 {
             self.armed.insert(account, left);
         }
-        left
     }
 
     /// Every socket is about to close.
     fn end(&mut self) {
         self.to_expire.extend(self.armed.drain().map(|(account, _)| account));
-        self.to_renew.clear();
+        self.to_lease.clear();
     }
 
     fn look_at(&mut self, engine: EngineState) {
@@ -231,12 +231,12 @@ impl State {
     }
 
     fn has_work(&self) -> bool {
-        !(self.to_renew.is_empty() && self.to_expire.is_empty() && self.named.is_empty())
+        !(self.to_lease.is_empty() && self.to_expire.is_empty() && self.named.is_empty())
     }
 
     /// Records to be sent, and whose leases are among them.
     fn name(&mut self, asker: GatewayId, epoch: u32) -> (Vec<Record>, Vec<AccountId>) {
-        let State { sequence, armed, named, to_expire, to_renew, .. } = self;
+        let State { armed, sequence, named, to_expire, to_lease, .. } = self;
         let mut record = |action| {
             *sequence += 1;
             let origin = Origin { gateway: asker, epoch, sequence: *sequence };
@@ -244,10 +244,10 @@ impl State {
         };
         named.extend(to_expire.drain(..).map(|account| record(expiry(account, asker))));
         let mut records = named.clone();
-        let leases: Vec<AccountId> = to_renew.drain().collect();
+        let leases: Vec<AccountId> = to_lease.drain().collect();
         records.extend(leases.iter().map(|account| {
-            let timeout_ms = if armed.contains_key(account) { LEASE_MS } else { GIVEN_UP };
-            record(Action::SetCancelAfter { account: *account, holder: asker, timeout_ms })
+            let timeout_ms = if armed.contains_key(account) { LEASE_MS } else { 0 };
+            record(lease(*account, asker, timeout_ms))
         }));
         (records, leases)
     }
@@ -268,11 +268,15 @@ impl State {
             }
             Done::Sent { leases, outcome: Err(error) } => {
                 tracing::warn!(%error, "commands for disconnects could not be sent");
-                self.to_renew.extend(leases);
+                self.to_lease.extend(leases);
                 self.retry_at = Some(Instant::now() + RETRY_AFTER);
             }
         }
     }
+}
+
+fn lease(account: AccountId, holder: GatewayId, timeout_ms: u32) -> Action {
+    Action::SetCancelAfter { account, holder, timeout_ms }
 }
 
 /// At once, whatever the lease says.
@@ -288,10 +292,6 @@ mod tests {
 
     fn account(id: u32) -> AccountId {
         AccountId::new(id).unwrap()
-    }
-
-    fn lease(id: u32, timeout_ms: u32) -> Action {
-        Action::SetCancelAfter { account: account(id), holder: ASKER, timeout_ms }
     }
 
     fn actions(records: &[Record]) -> Vec<(Action, u64)> {
@@ -311,7 +311,7 @@ mod tests {
         let expected = [
             (expiry(account(1), ASKER), 3),
             (expiry(account(2), ASKER), 4),
-            (lease(1, LEASE_MS), 5),
+            (lease(account(1), ASKER, LEASE_MS), 5),
         ];
         assert_eq!(actions(&records), expected);
         state.done(Done::Sent { leases: vec![account(1)], outcome: Ok(()) });
@@ -319,15 +319,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_given_up_when_nobody_wants_it_any_more() {
+    fn who_thinks_better_of_it_gives_the_lease_back() {
         let mut state = State::default();
-        [1, 1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
+        state.note(ToDisconnects::Armed(account(1)));
         state.name(ASKER, 5);
-        [1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Disarmed(account(id))));
+        state.note(ToDisconnects::Disarmed(account(1)));
         let (records, _) = state.name(ASKER, 5);
-        let mut found: Vec<_> = actions(&records).into_iter().map(|(action, _)| action).collect();
-        found.sort_by_key(|action| *action == lease(2, 0));
-        assert_eq!(found, [lease(1, LEASE_MS), lease(2, 0)]);
+        assert_eq!(actions(&records), [(lease(account(1), ASKER, 0), 2)]);
     }
 
     #[test]

@@ -40,16 +40,21 @@ pub struct EngineState {
     pub doubts: u64,
 }
 
+/// A source, and the how-manieth there was: one of the same name may follow it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asker(SourceName, u64);
+
 /// A question of a source, on its way.
 #[derive(Debug)]
 pub struct Asked {
-    pub source: SourceName,
+    pub by: Asker,
     pub attempt: u64,
     pub ask: Ask,
     pub min_sequence: Sequence,
 }
 
 struct Entry {
+    number: u64,
     source: Box<dyn Source>,
     channel: String,
     /// Those made from it that somebody wants. **Invariant:** not empty.
@@ -168,11 +173,14 @@ impl Hub {
 
     pub fn answered(
         &mut self,
-        name: SourceName,
+        Asker(name, number): Asker,
         attempt: u64,
         answer: Option<AnswerBody>,
         now: Instant,
     ) {
+        if self.entries.get(&name).is_none_or(|entry| entry.number != number) {
+            return;
+        }
         self.with(name, now, |source, at, acts| source.answered(attempt, answer, at, acts));
     }
 
@@ -235,17 +243,19 @@ impl Hub {
         };
         let mut acts = std::mem::take(&mut self.acts);
         tell(entry.source.as_mut(), at, &mut acts);
+        let asker = Asker(name, entry.number);
         for act in acts.drain(..) {
-            self.carry_out(name, act, &known.catalog);
+            self.carry_out(asker, act, &known.catalog);
         }
         self.acts = acts;
     }
 
-    fn carry_out(&mut self, name: SourceName, act: Act, catalog: &Catalog) {
+    fn carry_out(&mut self, by: Asker, act: Act, catalog: &Catalog) {
+        let Asker(name, _) = by;
         match act {
             Act::Ask { attempt, ask } => {
                 let min_sequence = self.engine.borrow().sequence;
-                self.asks.push(Asked { source: name, attempt, ask, min_sequence });
+                self.asks.push(Asked { by, attempt, ask, min_sequence });
             }
             Act::Begin => self.begin(name),
             Act::Frame(frame) => self.pass_on(name, &frame),
@@ -356,7 +366,7 @@ impl Hub {
         self.wanted.send_modify(|wanted| {
             wanted.insert(channel.clone(), number);
         });
-        self.entries.insert(name, Entry { source, channel, streams: Vec::new() });
+        self.entries.insert(name, Entry { number, source, channel, streams: Vec::new() });
         true
     }
 

@@ -1,7 +1,8 @@
-//! What a stream has said and not everybody has taken yet: one copy of the bytes for all who hear it.
+//! What a stream has said and not everybody has taken yet: one copy of the bytes for all who hear
+//! it.
 //!
-//! Each listener knows how far it has come, as an offset since the stream began; a message costs one
-//! copy here and nothing for a listener that takes its time.
+//! Each listener knows how far it has come, as an offset since the stream began; a message costs
+//! one copy here and nothing for a listener that takes its time.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

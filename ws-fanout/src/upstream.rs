@@ -31,11 +31,10 @@ use crate::access::Access;
 use crate::disconnects::Disconnects;
 use crate::error::FanoutError;
 use crate::feed::{Feed, FeedEvent, Wanted};
-use crate::hub::{Asked, EngineState, Hub};
+use crate::hub::{Asked, Asker, EngineState, Hub};
 use crate::links::{ToDisconnects, ToUpstream, ToWorker};
 use crate::pusher::{self, Push};
 use crate::questions::Questions;
-use crate::sources::SourceName;
 use crate::stream_name::Window;
 
 /// Messages of Redis that wait for the hub.
@@ -106,7 +105,7 @@ pub fn connect(
     Ok((upstream, access))
 }
 
-type Answered = (SourceName, u64, Option<AnswerBody>);
+type Answered = (Asker, u64, Option<AnswerBody>);
 
 impl Upstream {
     /// Runs until told to stop, or until the workers are gone: then orders of accounts that are
@@ -170,11 +169,15 @@ impl Driver {
                     if taken == 0 {
                         return;
                     }
+                    if event_batch.contains(&FeedEvent::Lost) {
+                        // Nobody waits for the answers any more: all is asked anew.
+                        self.asked.clear();
+                    }
                     let now = Instant::now();
                     event_batch.drain(..).for_each(|event| self.hub.hear(event, now));
                 }
-                Some((source, attempt, answer)) = self.asked.next() => {
-                    self.hub.answered(source, attempt, answer, Instant::now());
+                Some((by, attempt, answer)) = self.asked.next() => {
+                    self.hub.answered(by, attempt, answer, Instant::now());
                 }
                 _ = ticks.tick() => self.hub.tick(Instant::now()),
             }
@@ -184,10 +187,10 @@ impl Driver {
     }
 
     fn ask(&mut self) {
-        for Asked { source, attempt, ask, min_sequence } in self.hub.asks.drain(..) {
+        for Asked { by, attempt, ask, min_sequence } in self.hub.asks.drain(..) {
             let questions = self.questions.clone();
             self.asked.push(Box::pin(async move {
-                (source, attempt, questions.ask(ask, min_sequence).await)
+                (by, attempt, questions.ask(ask, min_sequence).await)
             }));
         }
     }

@@ -97,8 +97,8 @@ impl Reader {
         Reader { socket, context }
     }
 
-    /// What the library wants written (pongs, and its answer to a Close) is given to `reply`. Cancel
-    /// safe: what is not yet whole stays.
+    /// What the library wants written (pongs, and its answer to a Close) is given to `reply`.
+    /// Cancel safe: what is not yet whole stays.
     pub async fn next(&mut self, reply: impl Fn(&[u8])) -> Incoming {
         loop {
             let mut half = Half { socket: &self.socket, reads: READS_MAX, reply: &reply };

@@ -1,7 +1,7 @@
 //! A thread's share of the sockets: passes messages on to who hears them and writes.
 //!
 //! ```text
-//! upstream ─▶ local stream (log) ─▶ line of peers that have something to take ─▶ write, a few at a time
+//! upstream ─▶ local stream (log) ─▶ line of peers that have something to take ─▶ write to a few
 //! ```
 //!
 //! One thread and no lock: a message costs one copy into its stream's log and, for each listener, a

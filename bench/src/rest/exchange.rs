@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use xtask::artifacts::{Profile, build_services, repository_root};
 use xtask::client::Admin;
 use xtask::private_servers::{Durability, redis};
-use xtask::services::{DB_SINK, ENGINE, IO_GATEWAY};
+use xtask::services::{DB_SINK, ENGINE, IO_GATEWAY, WS_FANOUT};
 use xtask::signing::KeyPair;
 use xtask::stack::{Options, Stack};
 
@@ -84,6 +84,30 @@ impl Exchange {
         &self.keepers
     }
 
+    /// Where the streams are.
+    pub fn stream_address(&self) -> Result<SocketAddr, BenchError> {
+        let url = self.stack.ws_url();
+        let address = url.trim_start_matches("ws://").parse();
+        address.map_err(|_| BenchError::Address(url.to_owned()))
+    }
+
+    pub fn redis_url(&self) -> &str {
+        self.stack.redis_url()
+    }
+
+    pub fn fanout(&self) -> Result<i32, BenchError> {
+        self.pid(WS_FANOUT)
+    }
+
+    pub fn redis(&self) -> Result<i32, BenchError> {
+        self.pid(redis::NAME)
+    }
+
+    fn pid(&self, name: &str) -> Result<i32, BenchError> {
+        let pid = self.stack.pid(name).map_err(BenchError::Exchange)?;
+        pid.ok_or_else(|| BenchError::Ended(name.to_owned()))
+    }
+
     /// What a service counts, as Prometheus reads it.
     pub fn metrics(&self, service: &str) -> Result<String, BenchError> {
         let url = format!("{}/metrics", self.stack.ops_url(service).map_err(BenchError::Exchange)?);
@@ -97,9 +121,7 @@ impl Exchange {
         let own_us = own.user_time().num_microseconds() + own.system_time().num_microseconds();
         let mut times = vec![("client", Duration::from_micros(own_us.unsigned_abs()))];
         for name in WATCHED {
-            let pid = self.stack.pid(name).map_err(BenchError::Exchange)?;
-            let pid = pid.ok_or_else(|| BenchError::Ended(name.to_owned()))?;
-            times.push((name, cpu_time_of(pid)?));
+            times.push((name, cpu_time_of(self.pid(name)?)?));
         }
         Ok(CpuTimes(times))
     }
@@ -139,7 +161,7 @@ fn configuration() -> Result<String, BenchError> {
 }
 
 /// User and system time of a process, from its `stat`.
-fn cpu_time_of(pid: i32) -> Result<Duration, BenchError> {
+pub fn cpu_time_of(pid: i32) -> Result<Duration, BenchError> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).map_err(BenchError::io(Path::new(&path)))?;
     // Behind the name, which may hold anything: fields 14 and 15 of all.

@@ -12,7 +12,8 @@ use xtask::client::now_ms;
 use super::exchange::Signer;
 use crate::error::BenchError;
 
-const SYMBOL: &str = "SOL_USDC";
+/// The market of all orders.
+pub const SYMBOL: &str = "SOL_USDC";
 /// Milliseconds that a signature holds, at most: longer than a step takes.
 const WINDOW_MS: u64 = 60_000;
 /// Where the wall stands and takers bid, in cents.

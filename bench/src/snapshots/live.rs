@@ -150,21 +150,15 @@ impl Live {
         let follower = Follower::new(Arc::new(RealDisk), archive.folders.journal);
         let feed = Feed::new(blocks, follower, position);
         let SnapshotsEnd { replica: snapshots, ask, made } = snapshots;
-        let channels = ReplicaChannels {
-            feed,
-            queries: asked,
-            messages,
-            snapshots,
-            openings: Openings::nowhere(),
-        };
-        let conservation = Condition::default();
+        let openings = Openings::nowhere();
+        let channels = ReplicaChannels { feed, queries: asked, messages, snapshots, openings };
         let settings = ReplicaSettings {
             now_us: clock::now_us,
             waiting_max: 1,
             life: 1,
             trades: RecentTrades::default(),
             time_us: 0,
-            conservation,
+            conservation: Condition::default(),
             parts: None,
         };
         thread::scope(|scope| {

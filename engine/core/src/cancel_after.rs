@@ -2,8 +2,8 @@
 //! the account itself, or a fan-out for as long as it serves a socket of the account. Shard and
 //! replica keep the same.
 //!
-//! Whoever says so holds a deadline of its own and never touches that of another. What is kept after
-//! a deadline is one time an account, however many held one.
+//! Whoever says so holds a deadline of its own and never touches that of another. What is kept
+//! after a deadline is one time an account, however many held one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::StateSum;
 
-/// Fan-outs that may hold a switch of one account at a time; the account's own always has its place.
+/// Fan-outs that may hold a switch of one account at a time; the account's own always has its
+/// place.
 pub const LEASES_MAX: usize = 16;
 
 /// When the orders of an account go, if its holder says nothing until then.

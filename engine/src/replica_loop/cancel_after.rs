@@ -27,13 +27,16 @@ use crate::durable::Message;
 const REPEAT_EVERY_US: u64 = 1_000_000;
 /// How long after an expiry orders are looked for that were stamped before it and come after it.
 const LINGER_US: u64 = 60_000_000;
+/// Between two looks at the orders of an account whose time has come. An account may come back at
+/// once with many orders, and every block looks.
+const LOOK_EVERY_US: u64 = 100_000;
 /// Sent in one go; the rest waits for the next.
 const COMMANDS_MAX: usize = 1000;
 
 #[derive(Debug)]
 pub(super) struct Switches {
-    /// Whose time has come lately: they may have orders left.
-    expired: BTreeSet<AccountId>,
+    /// Whose time has come lately, as they may have orders left, and when they were looked at.
+    expired: BTreeMap<AccountId, Option<u64>>,
     /// When what was sent.
     sent: BTreeMap<Errand, u64>,
     /// Of the last command sent.
@@ -51,7 +54,7 @@ impl Switches {
     /// Looks at every expiry that there ever was: the life before may have ended within one.
     pub fn new(replica: &Replica) -> Switches {
         let all = replica.accounts().cancel_afters().expiries();
-        let expired = all.map(|it| it.account).collect();
+        let expired = all.map(|it| (it.account, None)).collect();
         Switches { expired, sent: BTreeMap::new(), number: 0 }
     }
 
@@ -60,7 +63,7 @@ impl Switches {
         if let (Action::ExpireCancelAfter { account, .. }, Outcome::CancelAfterExpired) =
             (&frame.command.action, frame.header.outcome)
         {
-            self.expired.insert(*account);
+            self.expired.insert(*account, None);
         }
     }
 
@@ -90,24 +93,29 @@ impl Switches {
     }
 
     fn cancel(&mut self, replica: &Replica, now_us: u64, actions: &mut Vec<Action>) {
-        let mut expired = self.expired.clone();
-        for account in std::mem::take(&mut self.expired) {
+        let mut expired = std::mem::take(&mut self.expired);
+        expired.retain(|&account, looked| {
+            if looked.is_some_and(|at| now_us.abs_diff(at) < LOOK_EVERY_US) {
+                return true;
+            }
+            *looked = Some(now_us);
             let until_us = replica.accounts().cancel_afters().expired_us(account);
             let orders = replica.open_orders(account, None);
             let left = orders.iter().filter(|order| order.created_us() <= until_us);
             let markets: BTreeSet<_> = left.map(|order| order.market()).collect();
-            if markets.is_empty() && until_us.saturating_add(LINGER_US) < now_us {
-                expired.remove(&account);
-            }
+            let is_done = markets.is_empty() && until_us.saturating_add(LINGER_US) < now_us;
             for market in markets {
                 let errand = Errand::Cancel(account, market, until_us);
-                if actions.len() < COMMANDS_MAX && self.is_new(errand, now_us) {
+                if COMMANDS_MAX <= actions.len() {
+                    *looked = None;
+                } else if self.is_new(errand, now_us) {
                     let (kinds, created_until_us) = (CancelKinds::All, until_us);
                     let all = CancelAll { market, account, kinds, created_until_us };
                     actions.push(Action::CancelAll(all));
                 }
             }
-        }
+            !is_done
+        });
         self.expired = expired;
     }
 
@@ -267,6 +275,22 @@ mod tests {
         scene.carry_out(leased + 3, &[cancel(1, leased + 1), limit(1, Side::Bid, 41, 1)]);
         assert_eq!(scene.sent(own - 1), []);
         assert_eq!(scene.sent(own), [expiry(1, own)]);
+    }
+
+    #[test]
+    fn orders_stamped_before_an_expiry_that_come_after_it_go_too() {
+        let mut scene = Scene::new();
+        let closed = START + 10;
+        scene.carry_out(closed, &[end(1, 0)]);
+        assert_eq!(scene.sent(closed + 1), []);
+        scene.carry_out(START + 9, &[limit(1, Side::Bid, 40, 1)]);
+        scene.carry_out(closed + 1, &[limit(1, Side::Bid, 41, 1)]);
+        assert_eq!(scene.sent(closed + LOOK_EVERY_US), []);
+        assert_eq!(scene.sent(closed + 1 + LOOK_EVERY_US), [cancel(1, closed)]);
+        scene.carry_out(closed + 2, &[cancel(1, closed)]);
+        assert_eq!(scene.replica.open_orders(account(1), None).len(), 1);
+        assert_eq!(scene.sent(closed + LINGER_US + 1), []);
+        assert!(scene.switches.expired.is_empty());
     }
 
     #[test]

@@ -156,7 +156,8 @@ impl Life {
         rng: &mut Rng,
     ) -> Result<Life, Ended> {
         Folders::create(&*place.disk, Path::new(DATA_DIR))?;
-        let Recovered { replica, tail, time_us, snapshot, unusable, .. } = place.recover(catalog)?;
+        let Recovered { replica, tail, time_us, snapshot, unusable, .. } =
+            place.recover(catalog)?;
         let settings = WriterSettings {
             disk: Arc::clone(&place.disk),
             directory: place.folders.journal.clone(),

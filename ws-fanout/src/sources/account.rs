@@ -182,3 +182,108 @@ impl Source for Account {
         matches!(self.state, State::Live(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(now: Instant) -> Moment<'static> {
+        Moment { now, now_us: 0, market: None, head: None }
+    }
+
+    fn message(life: u64, number: u64) -> Vec<u8> {
+        let data = format!(r#"{{"n":{number}}}"#);
+        format!(
+            r#"{{"life":{life},"number":{number},"updates":[{{"about":"Balance","data":{data}}}]}}"#
+        )
+        .into_bytes()
+    }
+
+    fn listening(number: u64) -> Option<AnswerBody> {
+        Some(AnswerBody::Listening(Listening { life: 1, number }))
+    }
+
+    /// In words: what was asked, told, begun and broken.
+    fn words(acts: &mut Vec<Act>) -> Vec<String> {
+        let word = |act| match act {
+            Act::Ask { attempt, .. } => format!("ask {attempt}"),
+            Act::Begin => "begin".to_owned(),
+            Act::Private { data, .. } => data,
+            Act::Break => "break".to_owned(),
+            other => panic!("{other:?}"),
+        };
+        acts.drain(..).map(word).collect()
+    }
+
+    /// Joined at message 4.
+    fn live(now: Instant) -> Account {
+        let (mut source, mut acts) = (Account::new(AccountId::new(7).unwrap()), Vec::new());
+        source.confirmed(at(now), &mut acts);
+        source.answered(1, listening(4), at(now), &mut acts);
+        assert_eq!(words(&mut acts), ["ask 1", "begin"]);
+        source
+    }
+
+    #[test]
+    fn what_comes_before_the_lease_is_answered_is_told_if_it_is_behind_it() {
+        let (now, mut acts) = (Instant::now(), Vec::new());
+        let mut source = Account::new(AccountId::new(7).unwrap());
+        source.message(message(1, 3), at(now), &mut acts);
+        source.confirmed(at(now), &mut acts);
+        [4, 5].into_iter().for_each(|it| source.message(message(1, it), at(now), &mut acts));
+        assert!(!source.is_ready());
+        source.answered(1, listening(4), at(now), &mut acts);
+        source.message(message(1, 6), at(now), &mut acts);
+        assert_eq!(words(&mut acts), ["ask 1", "begin", r#"{"n":5}"#, r#"{"n":6}"#]);
+    }
+
+    #[test]
+    fn a_lease_is_prolonged_and_one_that_lapses_breaks() {
+        let (now, mut acts) = (Instant::now(), Vec::new());
+        let mut source = live(now);
+        let mut tick = |source: &mut Account, seconds| {
+            source.tick(at(now + Duration::from_secs(seconds)), &mut acts);
+            words(&mut acts)
+        };
+        assert!(tick(&mut source, 9).is_empty());
+        assert_eq!(tick(&mut source, 10), ["ask 2"]);
+        assert!(tick(&mut source, 11).is_empty(), "it is on its way");
+        source.answered(2, listening(4), at(now), &mut Vec::new());
+        assert!(tick(&mut source, 19).is_empty());
+        for (attempt, seconds) in [(3, 20), (4, 25)] {
+            assert_eq!(tick(&mut source, seconds), [format!("ask {attempt}")]);
+            source.answered(attempt, None, at(now), &mut Vec::new());
+        }
+        // It runs from when it was asked for.
+        assert_eq!(tick(&mut source, 40), ["break", "ask 5"]);
+    }
+
+    #[test]
+    fn a_lease_that_knows_of_more_than_was_heard_breaks() {
+        let (now, mut acts) = (Instant::now(), Vec::new());
+        let later = now + PROLONG_EVERY;
+        for (number, expected) in [(5, vec!["break", "ask 3"]), (4, vec![])] {
+            let mut source = live(now);
+            source.tick(at(later), &mut Vec::new());
+            source.answered(2, listening(number), at(later), &mut acts);
+            assert_eq!(words(&mut acts), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_missing_number_or_another_life_breaks_and_a_repeat_does_not() {
+        let (now, mut acts) = (Instant::now(), Vec::new());
+        for (life, number, expected) in
+            [(1, 4, vec![]), (1, 6, vec!["break", "ask 2"]), (2, 5, vec!["break", "ask 2"])]
+        {
+            let mut source = live(now);
+            source.message(message(life, number), at(now), &mut acts);
+            assert_eq!(words(&mut acts), expected, "{life}, {number}");
+        }
+        let mut source = live(now);
+        source.heads(Life::Another { life: 1 }, at(now), &mut acts);
+        assert!(acts.is_empty(), "the lease is of that life");
+        source.heads(Life::Another { life: 2 }, at(now), &mut acts);
+        assert_eq!(words(&mut acts), ["break", "ask 2"]);
+    }
+}

@@ -65,11 +65,14 @@ impl Depth {
                 acts.push(Act::Depth { frame, update });
             }
             Verdict::Repeat => metrics::counter!("fanout_repeats_total").increment(1),
-            Verdict::Apart | Verdict::FellBack => {
+            verdict @ (Verdict::Apart | Verdict::FellBack) => {
                 metrics::counter!("fanout_gaps_total").increment(1);
                 let (expected, found) = (mirror.reached().id + 1, published.update.span.first);
                 tracing::warn!(expected, found, "gap in depth: asking for the book");
-                self.catching_up.get_or_insert_with(|| CatchingUp::new(at)).hold(published);
+                let catching_up = self.catching_up.get_or_insert_with(|| CatchingUp::new(at));
+                if verdict == Verdict::Apart {
+                    catching_up.hold(published);
+                }
                 self.catch_up(at, acts);
             }
         }
@@ -168,3 +171,6 @@ impl Source for Depth {
         self.mirror.is_some() && self.catching_up.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,6 @@ impl Source for Trades {
         self.reached.is_some() && self.catching_up.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,12 +101,14 @@ async fn who_somebody_is_is_asked_of_a_gateway() {
     assert_eq!(unanswered, Verdict::Unavailable);
 }
 
+/// Its id, and its fields with their names.
+type Entry = (String, Vec<(String, Vec<u8>)>);
+
 /// What stands in the accounts' queue.
 async fn commands(world: &mut World) -> Vec<Command> {
     let mut range = redis::cmd("XRANGE");
     range.arg(keys::orders(keys::ACCOUNTS)).arg("-").arg("+");
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        range.query_async(world.connection().await).await.unwrap();
+    let entries: Vec<Entry> = range.query_async(world.connection().await).await.unwrap();
     entries.iter().map(|(_, fields)| Command::decode_slice(&fields[0].1).unwrap()).collect()
 }
 
@@ -123,12 +125,18 @@ async fn eventually(world: &mut World, holds: impl Fn(&[Command]) -> bool) -> Ve
 }
 
 fn expiries(commands: &[Command], id: u32) -> usize {
-    let of = |command: &&Command| matches!(command.action, Action::ExpireCancelAfter { account, .. } if account.get() == id);
+    let of = |command: &&Command| match command.action {
+        Action::ExpireCancelAfter { account, .. } => account.get() == id,
+        _ => false,
+    };
     commands.iter().filter(of).count()
 }
 
 fn leases(commands: &[Command], id: u32) -> usize {
-    let of = |command: &&Command| matches!(command.action, Action::SetCancelAfter { account, .. } if account.get() == id);
+    let of = |command: &&Command| match command.action {
+        Action::SetCancelAfter { account, .. } => account.get() == id,
+        _ => false,
+    };
     commands.iter().filter(of).count()
 }
 

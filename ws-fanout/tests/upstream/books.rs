@@ -114,12 +114,14 @@ async fn the_book_stands_still_until_the_engine_answers_again() {
     world.engine().is_away = true;
     world.engine().change(Side::Ask, 110, 5);
     world.change(Side::Ask, 111, 5).await;
-    // The first question is in vain.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    world.until_unanswered(1).await;
+    world.change(Side::Ask, 112, 5).await;
+    // It asks again.
+    world.until_unanswered(2).await;
     assert!(world.is_silent());
     world.engine().is_away = false;
     client.apply(&world.message(AT).await);
-    assert_eq!(client.last, Some(2));
+    assert_eq!(client.last, Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

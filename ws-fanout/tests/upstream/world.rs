@@ -44,6 +44,8 @@ pub struct Engine {
     pub epoch: u32,
     /// Answers nothing.
     pub is_away: bool,
+    /// Questions that got no answer.
+    pub unanswered: usize,
 }
 
 impl Engine {
@@ -125,7 +127,10 @@ impl Engine {
 
     fn answer(&mut self, ask: &Ask) -> Option<AnswerBody> {
         Some(match ask {
-            _ if self.is_away => return None,
+            _ if self.is_away => {
+                self.unanswered += 1;
+                return None;
+            }
             Ask::Depth { .. } => AnswerBody::Depth(self.depth()),
             Ask::Trades { after, .. } => {
                 let behind = self.trades.iter().filter(|trade| *after < trade.id).copied();
@@ -232,6 +237,15 @@ impl World {
     pub async fn tell_heads(&mut self) {
         let heads = serde_json::to_string(&self.engine().heads()).unwrap();
         self.publish(keys::HEADS, &heads).await;
+    }
+
+    /// Until so many questions were asked in vain.
+    pub async fn until_unanswered(&self, questions: usize) {
+        let start = Instant::now();
+        while self.engine().unanswered < questions {
+            assert!(start.elapsed() < DEADLINE, "nobody asks");
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Changes the book and tells it.

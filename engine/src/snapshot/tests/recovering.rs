@@ -8,7 +8,7 @@ use crate::recent_trades::RecentTrades;
 use crate::snapshot::read::Pieces;
 use proptest::prelude::*;
 use protocol::query::{Ask, Query};
-use protocol::{AccountId, GatewayId, OrderKind, Place, Target};
+use protocol::{AccountId, GatewayId, OrderKind, Place, Target, TradeId};
 
 /// A world with snapshots after three, six and nine blocks, and a tail of two.
 fn with_three() -> (World, [Sequence; 3]) {
@@ -28,6 +28,18 @@ fn the_newest_snapshot_and_the_tail_are_the_state() {
     let recovered = world.recover().unwrap();
     world.assert_is_here(&recovered);
     assert_eq!((recovered.snapshot, &recovered.unusable), (taken[2], &vec![]));
+}
+
+#[test]
+fn trades_behind_the_snapshot_are_known_again() {
+    let (mut world, _) = with_three();
+    world.block(&[limit(1, Side::Bid, 60, 1), limit(2, Side::Ask, 60, 1)]);
+    let recovered = world.recover().unwrap();
+    let market = protocol::MarketId(1);
+    let trades = recovered.trades.after(market, TradeId(0), usize::MAX);
+    let last = recovered.replica.market(market).unwrap().last_trade();
+    assert!(trades.iter().map(|trade| trade.id.0).rev().eq((1..=last).rev().take(trades.len())));
+    assert!(!trades.is_empty());
 }
 
 #[test]
