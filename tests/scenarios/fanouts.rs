@@ -8,8 +8,7 @@ use scenarios::socket::Socket;
 use scenarios::world::World;
 use serde_json::Value;
 
-pub const SCENARIOS: &[Scenario] =
-    &[("fanouts::clients_of_two_hear_the_same", two_hear_the_same)];
+pub const SCENARIOS: &[Scenario] = &[("fanouts::clients_of_two_hear_the_same", two_hear_the_same)];
 
 const SYMBOL: &str = "ETH_USDC";
 const DEPTH: &str = "/api/v1/depth?symbol=ETH_USDC&limit=1000";

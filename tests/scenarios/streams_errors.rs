@@ -246,9 +246,8 @@ fn sessions(world: &mut World) {
         asked(&mut socket, &both, None);
         let transfer = format!("{}-{}", browser.account, headers.len());
         world.stack().admin().deposit(&browser.account, "USDC", "10", &transfer).unwrap();
-        socket.until("the deposit", |socket| {
-            socket.data("account.balanceUpdate").next().map(|_| ())
-        });
+        socket
+            .until("the deposit", |socket| socket.data("account.balanceUpdate").next().map(|_| ()));
     }
     // Another page must not speak for the user; it may hear what anybody may.
     let foreign = [("Origin", "https://evil.example.org"), ("Origin", "null")];
@@ -264,8 +263,12 @@ fn sessions(world: &mut World) {
     let reader = browser.reader();
     let mut socket = world.socket();
     eventually("the new key is known", || {
-        let capital = reader.attempt(ureq::http::Method::GET, "/api/v1/capital", "balanceQuery",
-            &json!({}))?;
+        let capital = reader.attempt(
+            ureq::http::Method::GET,
+            "/api/v1/capital",
+            "balanceQuery",
+            &json!({}),
+        )?;
         if capital.is_ok() { Ok(()) } else { Err(capital.body.to_string()) }
     });
     asked(&mut socket, &signed_request(&reader.client.keys, &[ORDERS]), None);

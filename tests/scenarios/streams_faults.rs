@@ -95,7 +95,11 @@ fn broken_frames(world: &mut World) {
         ("a ping too long", masked(&[0x89, 0xfe, 0, 126], &[0; 126]), 1002),
         ("a ping in pieces", masked(&[0x09, 0x80], b""), 1002),
         ("no text", masked(&[0x81, 0x82], &[0xff, 0xfe]), 1007),
-        ("a length of the whole world", masked(&[0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0], b""), 1009),
+        (
+            "a length of the whole world",
+            masked(&[0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0], b""),
+            1009,
+        ),
     ];
     for (what, bytes, code) in cases {
         let mut socket = world.socket();
@@ -178,15 +182,16 @@ fn stalled_readers(world: &mut World) {
         well.heard.clear();
         peak = peak.max(resident_kib(fanout.pid()));
     }
-    println!("{heard} trades closed {STALLED} stalled readers; {before} KiB before, {peak} at most");
+    println!(
+        "{heard} trades closed {STALLED} stalled readers; {before} KiB before, {peak} at most"
+    );
     // One copy for all of them, and what the system has not taken of it is not copied either.
     assert!(peak - before < 48 << 10, "{before} KiB before, {peak} at most");
     for socket in &mut stalled {
         // Some took the Close with the last they could take; others were cut off.
         let code = socket.until_closed();
         assert!([0, 1008].contains(&code), "{code}");
-        let ids: Vec<u64> =
-            socket.data(TRADES).map(|data| data["t"].as_u64().unwrap()).collect();
+        let ids: Vec<u64> = socket.data(TRADES).map(|data| data["t"].as_u64().unwrap()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "no gap before the end");
     }
     assert!(well.closed.is_none());

@@ -169,10 +169,7 @@ fn what_never_rests(world: &mut World) {
     bob.heard(&ioc, &events);
     let wanted = json!({"R": "IMMEDIATE_OR_CANCEL", "z": "0.5000", "Z": "50"});
     assert_eq!(members(&bob.told(&ioc, "orderExpired"), &["R", "z", "Z"]), wanted);
-    alice.heard(
-        &resting,
-        &["orderAccepted New", "orderFill PartiallyFilled", "orderFill Filled"],
-    );
+    alice.heard(&resting, &["orderAccepted New", "orderFill PartiallyFilled", "orderFill Filled"]);
 
     // By quote over two levels: 60 of it buys 0.5 at 100 and 0.1 at 100.00 each.
     alice.place(&limit(SYMBOL, "Ask", "100", "0.5"));
@@ -250,9 +247,7 @@ fn amended(world: &mut World) {
     let mut bob = Listener::new(world, "bob", &[("USDC", "10000")]);
     let bid = bob.place(&limit(SYMBOL, "Bid", "90", "1"));
     let ask = alice.place(&limit(SYMBOL, "Ask", "100", "3"));
-    let change = |members: Value| {
-        with(&json!({"symbol": SYMBOL, "orderId": id_of(&ask)}), members)
-    };
+    let change = |members: Value| with(&json!({"symbol": SYMBOL, "orderId": id_of(&ask)}), members);
     alice.trader.amend(&change(json!({"quantity": "2"}))).ok();
     alice.heard(&ask, &["orderAccepted New", "orderModified New"]);
     let wanted = json!({"p": "100.00", "q": "2.0000", "z": "0.0000"});
@@ -348,9 +343,8 @@ fn rest_knows(world: &mut World) {
     for round in 1..=30 {
         let (trader, price) = (alice.trader.clone(), format!("{round}"));
         // Told by the stream, maybe before its own answer has come.
-        let placing = std::thread::spawn(move || {
-            trader.place(&limit(SYMBOL, "Bid", &price, "1")).ok()
-        });
+        let placing =
+            std::thread::spawn(move || trader.place(&limit(SYMBOL, "Bid", &price, "1")).ok());
         let data = alice.socket.until("the order", |socket| {
             socket.data(ORDERS).filter(|data| data["e"] == "orderAccepted").nth(round - 1).cloned()
         });

@@ -44,12 +44,7 @@ pub struct Stirring {
 
 impl Stir {
     /// In a market whose middle price is `middle` ticks, at most `per_s` orders a second.
-    pub fn start(
-        world: &mut World,
-        symbol: &str,
-        (middle, per_s): (u64, u64),
-        seed: u64,
-    ) -> Stir {
+    pub fn start(world: &mut World, symbol: &str, (middle, per_s): (u64, u64), seed: u64) -> Stir {
         let funds = [("SOL", "10000000"), ("USDC", "1000000000")];
         let traders = ["bids", "asks"].map(|name| world.trader(name, &funds));
         let mut stirring = Stirring {
