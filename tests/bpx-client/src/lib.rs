@@ -1,7 +1,9 @@
-//! bpx-api-client as it is published, called one answer after another.
+//! bpx-api-client as it is published, called one answer after another, and its streams.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
+
+pub mod listening;
 
 use bpx_api_client::types::fill::{Fill, FillsHistoryParams};
 use bpx_api_client::types::order::{
