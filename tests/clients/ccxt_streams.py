@@ -1,321 +1,443 @@
-"""ccxt.pro as it is published, watching all it can watch while orders flow.
+"""Every stream that ccxt.pro watches, beside what REST says of the same."""
 
-A subscription is never acknowledged, so whoever waits for something has it done again and again
-until it was heard. All of a client's streams share one socket; any error frame would end every call
-that waits on it, so each call that returns says that there was none.
-"""
-
-import asyncio
 import unittest
 from decimal import Decimal
 
-import ccxt.pro
+from ccxt.base.errors import UnsubscribeError
 
+from ccxt_stream_world import Streams, soon, until
 from ccxt_world import SYMBOL
-from world import PATIENCE_S, POLL_S, REST_URL, WS_URL, keys, now_ms
+from world import eventually, now_ms
 
-OTHER = "ETH/USDC"
-SYMBOLS = (SYMBOL, OTHER)
+ETHER = "ETH/USDC"
 MINUTE_MS = 60_000
 
 
-def client(name):
-    key, secret = keys(name)
-    exchange = ccxt.pro.backpack({"apiKey": key, "secret": secret})
-    exchange.urls["api"] = {
-        "public": REST_URL,
-        "private": REST_URL,
-        "ws": {"public": WS_URL, "private": WS_URL},
-    }
-    return exchange
+class Prices(Streams):
+    def of_rest(self, symbol):
+        return self.alice.fetch_ticker(symbol)
 
+    def agrees(self, ticker):
+        """Whether a ticker of the stream is the one of REST; numbers alike, the rest typed."""
+        rest = self.of_rest(ticker["symbol"])
+        told, asked = ticker["info"], rest["info"]
+        self.assertEqual(set(told), {"e", "E", "s", "o", "c", "h", "l", "v", "V", "n"})
+        self.assertEqual((told["e"], type(told["E"]), type(told["n"])), ("ticker", int, int))
+        if told["n"] != int(asked["trades"]):
+            return False
+        for short, long in (
+            ("s", "symbol"), ("o", "firstPrice"), ("c", "lastPrice"), ("h", "high"),
+            ("l", "low"), ("v", "volume"), ("V", "quoteVolume"),
+        ):
+            self.assertEqual(told[short], asked[long], short)
+        for name in ("open", "high", "low", "last", "close", "baseVolume", "quoteVolume"):
+            self.assertEqual(ticker[name], rest[name], name)
+        self.assertLess(abs(ticker["timestamp"] - now_ms()), 10_000)
+        return True
 
-class Streams(unittest.IsolatedAsyncioTestCase):
-    async def asyncSetUp(self):
-        self.alice, self.bob = client("ALICE"), client("BOB")
-        for account in (self.alice, self.bob):
-            await account.load_markets()
-        await self.clear()
+    async def test_tickers_come_every_second_and_are_those_of_rest(self):
+        self.trade("20.01", "1")
+        listener = self.listener("ALICE")
+        kept = self.keep(listener.watch_ticker, SYMBOL)
+        await until("tickers without a trade", lambda: 3 <= len(kept))
+        self.assertTrue(self.agrees(kept[-1]))
+        self.trade("20.03", "0.7")
+        await until("the trade in the ticker", lambda: self.agrees(kept[-1]))
+        self.assertEqual(kept[-1]["last"], 20.03)
 
-    async def asyncTearDown(self):
-        await self.clear()
-        for account in (self.alice, self.bob):
-            await account.close()
+    async def test_tickers_of_two_markets_and_of_all(self):
+        self.trade("20.01", "1")
+        some, every = self.listener("ALICE"), self.listener("BOB")
+        kept = self.keep(some.watch_tickers, [SYMBOL, ETHER])
+        # Without a list this client refuses, although it says it would take all markets.
+        all_kept = self.keep(every.watch_tickers, every.symbols)
+        await until("both tickers", lambda: kept and set(kept[-1]) == {SYMBOL, ETHER})
+        await until("this trade's ticker", lambda: self.agrees(kept[-1][SYMBOL]))
+        listed = set(every.symbols)
+        await until("a ticker of each market", lambda: all_kept and listed == set(all_kept[-1]))
 
-    async def clear(self):
-        for account in (self.alice, self.bob):
-            for symbol in SYMBOLS:
-                await account.cancel_all_orders(symbol)
+    async def test_best_prices_are_told_when_they_change_and_only_then(self):
+        listener = self.listener("ALICE")
+        kept = self.keep(listener.watch_bids_asks, [SYMBOL])
 
-    async def order(self, account, side, price, amount, symbol=SYMBOL):
-        return await account.create_order(symbol, "limit", side, amount, price)
+        def best(ask, bid):
+            def told():
+                one = kept[-1][SYMBOL] if kept else None
+                seen = one and (one["ask"], one["askVolume"], one["bid"], one["bidVolume"])
+                return one if seen == (*ask, *bid) else None
 
-    async def trade(self, price="20.01", amount="1", symbol=SYMBOL):
-        """alice sells to bob."""
-        resting = await self.order(self.alice, "sell", price, amount, symbol)
-        taken = await self.order(self.bob, "buy", price, amount, symbol)
-        self.assertEqual(taken["status"], "closed")
-        return resting, taken
+            return told
 
-    async def heard(self, watch, stir, good=lambda heard: True):
-        """What a watch call gives that is good, while `stir` is done over and over."""
-        until = now_ms() + PATIENCE_S * 1000
-        while True:
-            watching = asyncio.ensure_future(watch())
-            while not watching.done():
-                self.assertLess(now_ms(), until, "never heard")
-                await stir()
-                await asyncio.wait([watching], timeout=POLL_S)
-            heard = watching.result()
-            if good(heard):
-                return heard
-            self.assertLess(now_ms(), until, f"never good: {heard}")
+        def again():
+            self.alice.cancel_all_orders(SYMBOL)
+            self.sell("25.01", "1")
 
-    async def eventually(self, what, ask):
-        until = now_ms() + PATIENCE_S * 1000
-        while not ask():
-            self.assertLess(now_ms(), until, what)
-            await asyncio.sleep(POLL_S)
-
-
-class Public(Streams):
-    async def test_tickers_are_those_of_rest(self):
-        await self.trade("20.01")
-        await self.trade("20.17", "1", OTHER)
-        nothing = lambda: asyncio.sleep(0)
-        last = lambda price: lambda heard: heard["last"] == price
-        told = await self.heard(lambda: self.alice.watch_ticker(SYMBOL), nothing, last(20.01))
-        asked = await self.alice.fetch_ticker(SYMBOL)
-        for name in ("symbol", "open", "high", "low", "last", "baseVolume", "quoteVolume"):
-            self.assertEqual(told[name], asked[name], name)
-        self.assertLess(abs(told["timestamp"] - now_ms()), 10_000)
-        # Once a second, also without a change.
-        again = await self.alice.watch_ticker(SYMBOL)
-        self.assertLess(told["timestamp"], again["timestamp"])
-        both = lambda heard: set(SYMBOLS) <= set(heard)
-        tickers = await self.heard(lambda: self.alice.watch_tickers(SYMBOLS), nothing, both)
-        self.assertEqual(tickers[OTHER]["last"], 20.17)
-        await self.alice.un_watch_ticker(SYMBOL)
-        self.assertNotIn(SYMBOL, self.alice.tickers)
-        self.assertEqual((await self.alice.watch_tickers([OTHER]))[OTHER]["last"], 20.17)
-        await self.alice.un_watch_tickers([OTHER])
-
-    async def test_bids_and_asks_of_one_side_and_of_both(self):
-        async def bid():
-            await self.order(self.bob, "buy", "19.50", "1")
-
-        watch = lambda: self.alice.watch_bids_asks([SYMBOL])
-        heard = (await self.heard(watch, bid))[SYMBOL]
-        self.assertEqual((heard["bid"], heard["ask"], heard["askVolume"]), (19.5, None, None))
-
-        async def ask():
-            await self.order(self.alice, "sell", "19.70", "2")
-
-        full = lambda heard: heard[SYMBOL]["ask"] is not None
-        heard = (await self.heard(watch, ask, full))[SYMBOL]
-        self.assertEqual((heard["bid"], heard["ask"]), (19.5, 19.7))
-        self.assertEqual(heard["askVolume"] % 2, 0)
-        await self.alice.un_watch_bids_asks([SYMBOL])
-
-    async def test_trades_without_gap_and_as_rest_has_them(self):
-        heard = {}
-
-        async def watch():
-            while True:
-                for trade in await self.alice.watch_trades(SYMBOL):
-                    heard[int(trade["id"])] = trade
-
-        watching = asyncio.ensure_future(watch())
-        await self.heard(lambda: self.alice.watch_trades(SYMBOL), self.trade)
-        for step in range(20):
-            price = f"20.{10 + step}"
-            if step % 2:
-                await self.trade(price)
-            else:
-                await self.order(self.bob, "buy", price, "1")
-                taken = await self.order(self.alice, "sell", price, "1")
-        last = int(taken["info"]["fills"][0]["tradeId"]) + 1
-        await self.eventually("the last trade", lambda: last in heard)
-        self.assertFalse(watching.done(), watching)
-        watching.cancel()
-        ids = sorted(heard)
-        self.assertEqual(ids, list(range(ids[0], ids[-1] + 1)))
-        one = heard[last - 1]
-        self.assertEqual((one["side"], one["price"], one["amount"]), ("sell", 20.28, 1.0))
-        self.assertEqual((one["order"], one["takerOrMaker"]), (taken["id"], "taker"))
-
-        def same(asked):
-            names = ("id", "price", "amount", "side")
-            pick = lambda trade: [trade[name] for name in names]
-            return [pick(trade) for trade in asked] == [pick(heard[id]) for id in ids]
-
-        for _ in range(int(PATIENCE_S / POLL_S)):
-            asked = await self.alice.fetch_trades(SYMBOL, limit=len(ids))
-            if same(asked):
-                break
-            await asyncio.sleep(POLL_S)
-        self.assertTrue(same(asked), asked)
-        both = lambda: self.alice.watch_trades_for_symbols(SYMBOLS)
-        other = lambda trades: trades[0]["symbol"] == OTHER
-        await self.heard(both, lambda: self.trade("20.01", "1", OTHER), other)
-        await self.alice.un_watch_trades(SYMBOL)
-        await self.alice.un_watch_trades_for_symbols([OTHER])
-        # What was ended can begin again.
-        await self.heard(lambda: self.alice.watch_trades(SYMBOL), self.trade)
-
-    async def stir(self, step, symbol=SYMBOL):
-        """Both sides move; some of it trades, some is taken back."""
-        await self.order(self.bob, "buy", f"19.{50 + step % 13}", "1.5", symbol)
-        await self.order(self.alice, "sell", f"19.{57 + step % 11}", "1", symbol)
-        if step % 10 == 9:
-            await self.bob.cancel_all_orders(symbol)
-
-    async def test_a_kept_order_book_is_the_book(self):
-        steps = iter(range(10_000))
-        watches = (
-            (SYMBOL, lambda: self.alice.watch_order_book(SYMBOL)),
-            (OTHER, lambda: self.alice.watch_order_book_for_symbols([OTHER])),
+        one_sided = await self.primed("a best price", best((25.01, 1), (None, None)), again)
+        self.assertEqual((one_sided["info"]["b"], one_sided["info"]["B"]), (None, None))
+        self.bob.create_order(SYMBOL, "limit", "buy", "2", "18.5")
+        both = await until("both sides", best((25.01, 1), (18.5, 2)))
+        self.assertEqual(both["symbol"], SYMBOL)
+        self.assertLess(abs(both["timestamp"] - now_ms()), 10_000)
+        told = both["info"]
+        self.assertEqual(
+            {name: type(told[name]) for name in told},
+            {
+                "e": str, "E": int, "T": int, "s": str, "u": int,
+                "a": str, "A": str, "b": str, "B": str,
+            },
         )
-        for symbol, watch in watches:
-            stir = lambda: self.stir(next(steps), symbol)
-            # The first comes with the snapshot, at the eleventh change.
-            for _ in range(40):
-                book = await self.heard(watch, stir)
-                self.assertEqual(book["symbol"], symbol)
-            depth = {"symbol": symbol.replace("/", "_"), "limit": 1000}
-            wanted = await self.alice.publicGetApiV1Depth(depth)
-            nonce = int(wanted["lastUpdateId"])
-            kept = self.alice.orderbooks[symbol]
-            await self.eventually("the last change", lambda: nonce <= kept["nonce"])
-            self.assertEqual(kept["nonce"], nonce)
-            levels = lambda rows: [[float(part) for part in row] for row in rows]
-            # Ours are told from the lowest price up.
-            self.assertEqual(levels(kept["asks"]), levels(wanted["asks"]))
-            self.assertEqual(levels(kept["bids"]), levels(wanted["bids"])[::-1])
-            self.assertTrue(kept["asks"] or kept["bids"])
-        await self.alice.un_watch_order_book(SYMBOL)
-        await self.alice.un_watch_order_book_for_symbols([OTHER])
-        self.assertNotIn(SYMBOL, self.alice.orderbooks)
+        depth = self.alice.publicGetApiV1Depth({"symbol": "SOL_USDC"})
+        self.assertEqual([told["a"], told["A"]], depth["asks"][0])
+        self.assertEqual([told["b"], told["B"]], depth["bids"][-1])
+        self.assertEqual(told["u"], int(depth["lastUpdateId"]))
 
-    async def test_candles_end_with_the_last_price(self):
-        closes = lambda candles: candles[-1][4] == 20.33
-        watch = lambda: self.alice.watch_ohlcv(SYMBOL, "1m")
-        candles = await self.heard(watch, lambda: self.trade("20.33"), closes)
-        end, _, high, low, close, volume = candles[-1]
-        # ccxt names a candle by its end.
-        self.assertEqual(end % MINUTE_MS, 0)
-        self.assertLess(abs(end - now_ms()), 2 * MINUTE_MS)
+        self.sell("25.02", "1")  # behind the best: an update of the book, but none of this stream
+        self.sell("25.01", "0.5")
+        more = await until("more at the best price", best((25.01, 1.5), (18.5, 2)))
+        self.assertEqual(more["info"]["u"], told["u"] + 2)
+        heard = [data["u"] for data in listener.heard("bookTicker.SOL_USDC")]
+        self.assertEqual(heard[-2:], [told["u"], told["u"] + 2])
+
+
+class Trades(Streams):
+    async def test_each_trade_is_told_once_in_order_with_the_order_that_took(self):
+        listener = self.listener("ALICE")
+        kept = self.keep(listener.watch_trades, SYMBOL)
+        await self.primed("a trade", lambda: kept, lambda: self.trade("20.01", "0.1"))
+        first = kept[0][0]
+        takers = []
+        for price in ("20.02", "20.03", "20.04"):
+            self.sell(price, "0.5")
+        takers += [self.buy("20.04", "1.5")] * 3
+        self.buy("19.9", "0.3")
+        taker = self.alice.create_order(SYMBOL, "limit", "sell", "0.3", "19.9")
+        takers.append(taker)
+        last = await until("the last trade", lambda: self.by(kept, taker))
+        told = [trade for trades in kept for trade in trades]
+        ids = [int(trade["id"]) for trade in told]
+        self.assertEqual(ids, list(range(int(first["id"]), int(last["id"]) + 1)))
+        self.assertEqual([trade["order"] for trade in told[-4:]], [one["id"] for one in takers])
+        self.assertEqual([trade["side"] for trade in told[-4:]], ["buy"] * 3 + ["sell"])
+        self.assertEqual([trade["price"] for trade in told[-4:]], [20.02, 20.03, 20.04, 19.9])
+        rest = {one["id"]: one for one in self.alice.fetch_trades(SYMBOL, None, 100)}
+        for trade in told:
+            for name in ("symbol", "price", "amount", "cost", "side"):
+                self.assertEqual(trade[name], rest[trade["id"]][name], name)
+            self.assertEqual(trade["takerOrMaker"], "taker")
+            self.assertLess(abs(trade["timestamp"] - now_ms()), 60_000)
+            info = trade["info"]
+            self.assertEqual(
+                {name: type(info[name]) for name in info},
+                {
+                    "e": str, "E": int, "T": int, "s": str, "p": str, "q": str,
+                    "b": str, "a": str, "t": int, "m": bool,
+                },
+            )
+            self.assertEqual(info["T"] // 1000, rest[trade["id"]]["timestamp"])
+
+    @staticmethod
+    def by(kept, taker):
+        return next((one for trades in kept for one in trades if one["order"] == taker["id"]), None)
+
+    async def test_trades_of_two_markets_over_one_call(self):
+        listener = self.listener("BOB")
+        kept = self.keep(listener.watch_trades_for_symbols, [SYMBOL, ETHER])
+
+        def trade_both():
+            self.trade("20.01", "0.1")
+            self.alice.create_order(ETHER, "limit", "sell", "0.01", "2000")
+            self.bob.create_order(ETHER, "limit", "buy", "0.01", "2000")
+
+        def heard():
+            return {SYMBOL, ETHER} <= {trade["symbol"] for trades in kept for trade in trades}
+
+        await self.primed("trades of both", heard, trade_both)
+
+
+class Candles(Streams):
+    def agrees(self, listener, symbol, interval):
+        """Whether the newest candle heard is the one REST has for the same time."""
+        length = self.alice.parse_timeframe(interval) * 1000
+        market = self.alice.market_id(symbol)
+        heard = listener.heard(f"kline.{interval}.{market}")
+        candle = listener.ohlcvs[symbol][interval][-1]
+        rest = {one[0]: one[1:] for one in self.alice.fetch_ohlcv(symbol, interval)}
+        info = heard[-1]
+        self.assertEqual(
+            {name: type(info[name]) for name in info},
+            {
+                "e": str, "E": int, "s": str, "t": str, "T": str, "X": bool, "n": int,
+                "o": str, "c": str, "h": str, "l": str, "v": str,
+            },
+        )
+        # This client takes a candle's end for its time.
+        self.assertEqual(candle[0], self.alice.parse8601(info["T"]))
+        self.assertEqual(candle[0], self.alice.parse8601(info["t"]) + length)
+        return rest.get(candle[0] - length) == candle[1:]
+
+    async def test_a_candle_follows_trades_and_is_that_of_rest(self):
+        one, many = self.listener("ALICE"), self.listener("BOB")
+        kept = self.keep(one.watch_ohlcv, SYMBOL, "1m")
+        wanted = [[SYMBOL, "5m"], [ETHER, "1h"]]
+        kept_many = self.keep(many.watch_ohlcv_for_symbols, wanted)
+
+        def trade_both():
+            self.trade("20.01", "0.1")
+            self.alice.create_order(ETHER, "limit", "sell", "0.01", "2000")
+            self.bob.create_order(ETHER, "limit", "buy", "0.01", "2000")
+
+        def heard():
+            told = {symbol for answer in kept_many for symbol in answer}
+            return kept and told == {SYMBOL, ETHER}
+
+        await self.primed("candles", heard, trade_both)
+        self.trade("20.05", "0.3")
+        self.trade("20.02", "0.2")
+        await until("the candle of REST", lambda: self.agrees(one, SYMBOL, "1m"))
+        await until("the candle of REST", lambda: self.agrees(many, SYMBOL, "5m"))
+        await until("the candle of REST", lambda: self.agrees(many, ETHER, "1h"))
+        end, _, high, low, close, volume = one.ohlcvs[SYMBOL]["1m"][-1]
+        self.assertLess(abs(end - now_ms()), 3 * MINUTE_MS)
         self.assertTrue(low <= close <= high and 0 < volume)
-        pairs = [[SYMBOL, "1h"], [OTHER, "1m"]]
-        watch = lambda: self.alice.watch_ohlcv_for_symbols(pairs)
-        trade = lambda: self.trade("20.34", "1", OTHER)
-        await self.heard(watch, trade, lambda heard: OTHER in heard and "1m" in heard[OTHER])
-        await self.alice.un_watch_ohlcv(SYMBOL, "1m")
-        await self.alice.un_watch_ohlcv_for_symbols(pairs)
 
 
-class Private(Streams):
-    async def test_orders_are_told_from_beginning_to_end(self):
-        names = ("id", "status", "side", "type", "price", "amount", "symbol", "timeInForce")
-        pick = lambda order: [order[name] for name in names]
-        for watch in (self.alice.watch_orders, lambda: self.alice.watch_orders(SYMBOL)):
-            placed = []
-
-            async def place():
-                placed.append(await self.order(self.alice, "sell", "25.01", "2"))
-
-            ours = lambda heard: any(order["id"] == placed[0]["id"] for order in heard)
-            first = await self.heard(watch, place)
-            self.assertTrue(all(order["status"] in ("open", "canceled") for order in first))
-            order = placed[-1]
-            known = lambda: self.order_of(order)
-            await self.eventually("the order", lambda: known() is not None)
-            self.assertEqual(pick(known()), pick(order))
-            await self.alice.cancel_all_orders(SYMBOL)
-            await self.eventually("its end", lambda: known()["status"] == "canceled")
-            self.assertTrue(ours(self.alice.orders))
-        resting = await self.order(self.alice, "sell", "20.01", "3")
-        await self.order(self.bob, "buy", "20.01", "1")
-        known = lambda: self.order_of(resting)
-        filled = lambda total: lambda: known() and known()["info"]["z"] == total
-        await self.eventually("the first fill", filled("1.00"))
-        self.assertEqual((known()["status"], known()["cost"]), ("open", 20.01))
-        await self.order(self.bob, "buy", "20.01", "2")
-        await self.eventually("the last fill", filled("3.00"))
-        order = known()
-        self.assertEqual((order["status"], order["cost"]), ("closed", 60.03))
-        self.assertEqual(order["fee"]["currency"], "USDC")
-        # Nobody else's orders are told.
-        mine = {order["id"] for order in await self.alice_orders()}
-        self.assertLessEqual({order["id"] for order in self.alice.orders}, mine)
-        await self.alice.un_watch_orders(SYMBOL)
-        await self.heard(self.alice.watch_orders, lambda: self.order(self.alice, "sell", "30", "1"))
-
-    async def alice_orders(self):
-        """Every order of hers that has ended, and what is open."""
-        told = len(self.alice.orders)
-        for _ in range(int(PATIENCE_S / POLL_S)):
-            ended = await self.alice.privateGetWapiV1HistoryOrders({"limit": 1000})
-            if told <= len(ended):
-                break
-            await asyncio.sleep(POLL_S)
-        return ended + await self.alice.fetch_open_orders()
-
-    def order_of(self, order):
-        known = [one for one in self.alice.orders or [] if one["id"] == order["id"]]
-        return known[-1] if known else None
-
-    async def test_balances_end_as_rest_has_them(self):
-        trade = lambda: self.trade("20.01", "0.5")
-        both = lambda heard: "SOL" in heard and "USDC" in heard
-        await self.heard(self.alice.watch_balance, trade, both)
-        await self.order(self.alice, "sell", "25.01", "2")
-        asked = await self.alice.privateGetApiV1Capital()
-        told = lambda asset: self.alice.options["wsBalanceAssets"].get(asset)
-        for asset in ("SOL", "USDC"):
-            await self.eventually(f"{asset}", lambda: told(asset) == asked[asset])
-        balance = await self.alice.fetch_balance()
-        for asset in ("SOL", "USDC"):
-            for name in ("free", "used", "total"):
-                self.assertEqual(self.alice.balance[asset][name], balance[asset][name])
-        self.assertEqual(Decimal(asked["SOL"]["locked"]), 2)
-        await self.alice.un_watch_balance()
-
-
-class Together(Streams):
-    async def test_everything_at_once_on_one_socket(self):
-        """Also what nothing ever comes of, which disturbs nobody."""
-        silent = [
-            asyncio.ensure_future(self.alice.watch_positions()),
-            asyncio.ensure_future(self.alice.watch_positions([SYMBOL])),
-        ]
-        calls = {
-            "ticker": lambda: self.alice.watch_ticker(SYMBOL),
-            "bids and asks": lambda: self.alice.watch_bids_asks([SYMBOL]),
-            "trades": lambda: self.alice.watch_trades(SYMBOL),
-            "book": lambda: self.alice.watch_order_book(SYMBOL),
-            "candles": lambda: self.alice.watch_ohlcv(SYMBOL, "1m"),
-            "orders": self.alice.watch_orders,
-            "orders of one market": lambda: self.alice.watch_orders(SYMBOL),
-            "balances": self.alice.watch_balance,
+class Account(Streams):
+    def typed(self, update):
+        """An order update has what always belongs to it, in the right form."""
+        types = {
+            "e": str, "E": int, "T": int, "s": str, "i": str, "S": str, "o": str, "f": str,
+            "q": str, "X": str, "z": str, "Z": str, "V": str, "O": str, "r": bool,
         }
-        counts = dict.fromkeys(calls, 0)
+        for name, kind in types.items():
+            self.assertIs(type(update[name]), kind, (name, update))
+        self.assertLessEqual(update["T"], update["E"])
+        self.assertEqual((update["O"], update["r"]), ("USER", False))
 
-        async def watch(name):
+    def events(self, listener, stream, order):
+        """What an order went through, as told: event, state, totals."""
+        told = [data for data in listener.heard(stream) if data["i"] == order["id"]]
+        for update in told:
+            self.typed(update)
+        return [(one["e"], one["X"], Decimal(one["z"]), Decimal(one["Z"])) for one in told]
+
+    async def test_orders_of_all_markets_and_of_one_through_their_lives(self):
+        every, one = self.listener("ALICE"), self.listener("ALICE")
+        kept = self.keep(every.watch_orders)
+        kept_one = self.keep(one.watch_orders, SYMBOL)
+        await self.primed("an order", lambda: kept and kept_one, lambda: self.sell("25.01", "1"))
+        self.alice.cancel_all_orders(SYMBOL)
+
+        resting = self.sell("20.01", "2", clientOrderId="77")
+        part = self.buy("20.01", "0.5")
+        other = self.alice.create_order(ETHER, "limit", "sell", "0.1", "5000")
+        self.buy("20.01", "1.5")
+        at_once = {"timeInForce": "IOC"}
+        dropped = self.alice.create_order(SYMBOL, "limit", "sell", "1", "25", at_once)
+        self.alice.cancel_order(other["id"], ETHER)
+        all_of, one_of = "account.orderUpdate", "account.orderUpdate.SOL_USDC"
+        life = [
+            ("orderAccepted", "New", Decimal(0), Decimal(0)),
+            ("orderFill", "PartiallyFilled", Decimal("0.5"), Decimal("10.005")),
+            ("orderFill", "Filled", Decimal("2"), Decimal("40.02")),
+        ]
+        for listener, stream in ((every, all_of), (one, one_of)):
+            heard = lambda: self.events(listener, stream, resting) == life
+            await until(f"an order's life in {stream}", heard)
+            ioc = lambda: [told[:2] for told in self.events(listener, stream, dropped)]
+            wanted = [("orderAccepted", "New"), ("orderExpired", "Expired")]
+            await until("an IOC order that expires", lambda: ioc() == wanted)
+        heard = lambda: [told[:2] for told in self.events(every, all_of, other)]
+        wanted = [("orderAccepted", "New"), ("orderCancelled", "Cancelled")]
+        await until("an order that is cancelled", lambda: heard() == wanted)
+        self.assertEqual(one.heard(all_of), [])
+        self.assertEqual({data["s"] for data in one.heard(one_of)}, {"SOL_USDC"})
+
+        seen = {order["id"]: order for orders in kept for order in orders}
+        self.as_rest(seen[resting["id"]])
+        self.assertEqual(seen[resting["id"]]["clientOrderId"], "77")
+        self.assertEqual(seen[other["id"]]["status"], "canceled")
+        self.assertEqual(seen[dropped["id"]]["info"]["R"], "IMMEDIATE_OR_CANCEL")
+        self.fills_are_those_of_rest(every, resting, part)
+        self.assertEqual([data for data in one.heard(one_of) if data["i"] == part["id"]], [])
+
+    def as_rest(self, order):
+        rest = self.alice.fetch_order(order["id"], order["symbol"])
+        for name in ("symbol", "type", "side", "timeInForce", "price", "amount", "status", "cost"):
+            self.assertEqual(order[name], rest[name], name)
+        told, asked = order["info"], rest["info"]
+        self.assertEqual(Decimal(told["z"]), Decimal(asked["executedQuantity"]))
+        self.assertEqual(Decimal(told["Z"]), Decimal(asked["executedQuoteQuantity"]))
+        self.assertEqual((told["X"], told["V"]), (asked["status"], asked["selfTradePrevention"]))
+
+    def fills_are_those_of_rest(self, listener, order, first_taker):
+        told = [
+            (str(one["t"]), one["l"], one["L"], one["n"], one["N"], one["m"])
+            for one in listener.heard("account.orderUpdate")
+            if one["i"] == order["id"] and one["e"] == "orderFill"
+        ]
+        (first, _) = told
+        self.assertEqual(first[5], True)
+        self.assertNotEqual(first_taker["id"], order["id"])
+        rest = lambda: self.alice.fetch_my_trades(SYMBOL, None, 100, {"orderId": order["id"]})
+        fills = eventually("both fills", lambda: len(rest()) == 2 and rest())
+        asked = {
+            (one["id"], one["info"]["quantity"], one["info"]["price"], one["info"]["fee"],
+             one["info"]["feeSymbol"], one["takerOrMaker"] == "maker")
+            for one in fills
+        }
+        self.assertEqual(set(told), asked)
+
+    async def test_a_trigger_order_is_told_when_it_is_placed_fires_and_is_cancelled(self):
+        listener = self.listener("BOB")
+        kept = self.keep(listener.watch_orders, SYMBOL)
+
+        def act():
+            order = self.bob.create_order(SYMBOL, "limit", "buy", "1", "15")
+            self.bob.cancel_order(order["id"], SYMBOL)
+
+        await self.primed("an order", lambda: kept, act)
+        self.trade("20", "0.1")
+        waiting = [
+            self.bob.create_order(SYMBOL, "limit", "buy", "0.5", "21", {"triggerPrice": "20.5"}),
+            self.bob.create_order(SYMBOL, "limit", "buy", "0.5", "22", {"triggerPrice": "21.5"}),
+        ]
+        self.bob.cancel_order(waiting[1]["id"], SYMBOL)
+        self.trade("20.5", "0.1")
+        stream = "account.orderUpdate.SOL_USDC"
+        heard = lambda order: [told[:2] for told in self.events(listener, stream, order)]
+        placed = ("triggerPlaced", "TriggerPending")
+        fired = [placed, ("orderAccepted", "New")]
+        await until("a trigger that fires", lambda: heard(waiting[0]) == fired)
+        cancelled = [placed, ("orderCancelled", "Cancelled")]
+        await until("a trigger that is cancelled", lambda: heard(waiting[1]) == cancelled)
+        seen = {order["id"]: order for orders in kept for order in orders}
+        self.assertEqual(seen[waiting[1]["id"]]["triggerPrice"], 21.5)
+
+    async def test_balances_are_absolute_and_those_of_rest(self):
+        listener = self.listener("ALICE")
+        kept = self.keep(listener.watch_balance)
+
+        def act():
+            order = self.sell("25.01", "1")
+            self.alice.cancel_order(order["id"], SYMBOL)
+
+        await self.primed("a balance", lambda: kept, act)
+        self.trade("20.01", "1.5")
+        self.sell("25.01", "2")
+        wallet = self.wallet(self.alice)
+
+        def same():
+            told = kept[-1]
+            return all(
+                asset in told
+                and (told[asset]["free"], told[asset]["used"]) == tuple(map(float, wallet[asset]))
+                for asset in ("SOL", "USDC")
+            )
+
+        await until("the balances of REST", same)
+        self.assertLess(abs(kept[-1]["timestamp"] - now_ms()), 60_000)
+        for data in listener.heard("account.balanceUpdate"):
+            self.assertEqual(
+                {name: type(data[name]) for name in data},
+                {"e": str, "E": int, "T": int, "a": str, "A": str, "L": str, "S": str},
+            )
+            self.assertEqual(data["S"], "0")
+        newest = {data["a"]: data for data in listener.heard("account.balanceUpdate")}
+        for asset in ("SOL", "USDC"):
+            exact = (Decimal(newest[asset]["A"]), Decimal(newest[asset]["L"]))
+            self.assertEqual(exact, wallet[asset])
+
+    async def test_positions_never_come_and_disturb_nobody(self):
+        listener = self.listener("ALICE")
+        waiting = [
+            self.start(listener.watch_positions()),
+            self.start(listener.watch_positions([SYMBOL])),
+        ]
+        kept = self.keep(listener.watch_orders)
+        await self.primed("an order", lambda: kept, lambda: self.sell("25.01", "1"))
+        self.assertEqual([task.done() for task in waiting], [False, False])
+
+
+class Unwatching(Streams):
+    """An end of watching is not answered. What the socket hears afterwards shows it, beside one
+    that goes on."""
+
+    CALLS = {
+        "trade.SOL_USDC": ("trades", SYMBOL),
+        "depth.SOL_USDC": ("order_book", SYMBOL),
+        "kline.1m.SOL_USDC": ("ohlcv", SYMBOL, "1m"),
+        "account.orderUpdate.SOL_USDC": ("orders", SYMBOL),
+        "account.balanceUpdate": ("balance",),
+    }
+    CALLS_FOR_SYMBOLS = {
+        "trade.SOL_USDC": ("trades_for_symbols", [SYMBOL]),
+        "depth.SOL_USDC": ("order_book_for_symbols", [SYMBOL]),
+        "kline.1m.SOL_USDC": ("ohlcv_for_symbols", [[SYMBOL, "1m"]]),
+    }
+
+    def act(self):
+        """Something for every stream to tell of, and enough for a book to begin."""
+        self.trade("20.01", "0.1")
+        order = {"symbol": SYMBOL, "type": "limit", "side": "sell", "amount": 0.1}
+        self.alice.create_orders([{**order, "price": 25 + n / 100} for n in range(12)])
+        self.alice.cancel_all_orders(SYMBOL)
+
+    async def until_unwatched(self, watch, arguments):
+        with self.assertRaises(UnsubscribeError):
             while True:
-                await calls[name]()
-                counts[name] += 1
+                await watch(*arguments)
 
-        watching = [asyncio.ensure_future(watch(name)) for name in calls]
-        until = now_ms() + PATIENCE_S * 1000
-        while min(counts.values()) < 2:
-            self.assertLess(now_ms(), until, counts)
-            await self.trade()
-            for task in watching + silent:
-                self.assertFalse(task.done(), task)
-        self.assertEqual(len(self.alice.clients), 1, "one address, one socket")
-        for task in watching + silent:
-            task.cancel()
+    async def stops(self, calls):
+        listener, other = self.listener("ALICE"), self.listener("ALICE")
+        ends = []
+        for name, *arguments in calls.values():
+            watch = getattr(listener, f"watch_{name}")
+            ends.append(self.start(self.until_unwatched(watch, arguments)))
+            self.keep(getattr(other, f"watch_{name}"), *arguments)
+        count = lambda one: {stream: len(one.heard(stream)) for stream in calls}
+        heard = lambda: all([*count(listener).values(), *count(other).values()])
+        await self.primed("all streams", heard, self.act)
+        await until("a whole book", lambda: listener.orderbooks[SYMBOL]["nonce"])
+        for name, *arguments in calls.values():
+            await getattr(listener, f"un_watch_{name}")(*arguments)
+        for end in ends:
+            await soon("a watch that ends", end)
+        # The socket is read in order, so what is asked for now shows that the rest was heard.
+        await soon("a ticker", listener.watch_ticker("SOL/BTC"))
+        before, of_other = count(listener), count(other)
+        self.act()
+        more = lambda: all(of_other[stream] < told for stream, told in count(other).items())
+        await until("what the other goes on to hear", more)
+        await soon("a ticker", listener.watch_ticker("SOL/BTC"))
+        self.assertEqual(count(listener), before)
+
+        for name, *arguments in calls.values():
+            self.keep(getattr(listener, f"watch_{name}"), *arguments)
+        again = lambda: all(before[stream] < told for stream, told in count(listener).items())
+        await self.primed("all streams again", again, self.act)
+
+    async def test_nothing_comes_after_unwatching_until_it_is_watched_again(self):
+        await self.stops(self.CALLS)
+
+    async def test_the_same_of_several_markets(self):
+        await self.stops(self.CALLS_FOR_SYMBOLS)
+
+    async def test_prices_watched_again_come_once(self):
+        listener = self.listener("ALICE")
+        again = lambda: self.sell("25.01", "1")
+        for kind, what in (("ticker", SYMBOL), ("tickers", [SYMBOL, ETHER]), ("bids_asks", [SYMBOL])):
+            watch, unwatch = (getattr(listener, f"{way}watch_{kind}") for way in ("", "un_"))
+            end = self.start(self.until_unwatched(watch, [what]))
+            known = listener.bidsasks if kind == "bids_asks" else listener.tickers
+            symbols = {what} if kind == "ticker" else set(what)
+            await self.primed("prices", lambda: symbols <= set(known), again)
+            await unwatch(what)
+            await soon("a watch that ends", end)
+            end = self.start(watch(what))
+            await self.primed("prices again", end.done, again)
+        for stream in ("ticker.SOL_USDC", "ticker.ETH_USDC", "bookTicker.SOL_USDC"):
+            times = [data["E"] for data in listener.heard(stream)]
+            self.assertEqual(times, sorted(set(times)), stream)
 
 
 if __name__ == "__main__":

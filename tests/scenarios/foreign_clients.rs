@@ -39,6 +39,11 @@ pub const SCENARIOS: &[Foreign] = &[
         scenario: ccxt_streams,
     },
     Foreign {
+        name: "foreign_clients::ccxt_watches_everything_while_orders_flow",
+        environment: CLIENTS,
+        scenario: ccxt_flow,
+    },
+    Foreign {
         name: "foreign_clients::backpack_exchange_sdk_trades",
         environment: CLIENTS,
         scenario: backpack_exchange_sdk,
@@ -82,6 +87,10 @@ fn ccxt_errors(world: &mut World) {
 
 fn ccxt_streams(world: &mut World) {
     between_two_accounts(world, "ccxt_streams", CLIENTS);
+}
+
+fn ccxt_flow(world: &mut World) {
+    between_two_accounts(world, "ccxt_flow", CLIENTS);
 }
 
 fn backpack_exchange_sdk(world: &mut World) {

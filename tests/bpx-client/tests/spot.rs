@@ -48,5 +48,6 @@ fn main() -> ExitCode {
 fn two(world: &mut World) -> (Caller, Caller) {
     let alice = world.trader("alice", &[("SOL", "1000"), ("USDC", "1000")]);
     let bob = world.trader("bob", &[("USDC", "100000")]);
-    (Caller::of(&alice), Caller::of(&bob))
+    let ws_url = world.stack().ws_url();
+    (Caller::of(&alice, ws_url), Caller::of(&bob, ws_url))
 }

@@ -1,197 +1,221 @@
-//! Streams, typed strictly: a frame that does not parse is skipped, and shows as a gap.
+//! Streams, parsed strictly, beside what REST says of the same trades, orders and books.
 
 use std::collections::BTreeMap;
 
-use bpx_api_client::types::markets::{OrderBookDepthLimit, OrderBookDepthUpdate, TickerUpdate};
+use bpx_api_client::types::markets::{OrderBookDepthUpdate, TickerUpdate};
 use bpx_api_client::types::order::{
-    CancelOpenOrdersPayload, OrderStatus, OrderUpdate, OrderUpdateType, Side,
+    CancelOpenOrdersPayload, ExecuteOrderPayload, OrderStatus, OrderUpdate, OrderUpdateType, Side,
+    TimeInForce,
 };
 use bpx_api_client::types::trade::TradeUpdate;
-use bpx_client::listening::Listening;
-use bpx_client::{Caller, as_limit, limit, market, number};
+use bpx_client::{Caller, as_limit, limit, number};
 use rust_decimal::Decimal;
-use scenarios::client::Trader;
-use scenarios::eventually::eventually;
 use scenarios::lane::Scenario;
 use scenarios::world::World;
 use serde_json::Value;
+use xtask::client::now_ms;
+
+use super::two;
 
 pub const SCENARIOS: &[Scenario] = &[
-    ("bpx_api_client::streamed_trades_are_those_of_rest", trades),
-    ("bpx_api_client::a_book_kept_from_the_stream_is_the_book", depth),
-    ("bpx_api_client::best_prices_and_tickers_follow", tickers),
-    ("bpx_api_client::order_updates_are_told_to_the_key_that_signed", orders),
+    ("bpx_api_client::each_trade_is_heard_as_rest_tells_it", trades),
+    ("bpx_api_client::a_book_is_kept_from_a_snapshot_and_its_updates", a_book),
+    ("bpx_api_client::best_prices_are_heard_with_their_update", best_prices),
+    ("bpx_api_client::a_ticker_is_heard_every_second", ticker),
+    ("bpx_api_client::order_updates_are_heard_by_its_own_signature", order_updates),
 ];
 
 const SYMBOL: &str = "SOL_USDC";
+const ETHER: &str = "ETH_USDC";
 
-/// Two with funds, as the scenarios know them and as they call.
-struct Two {
-    traders: [Trader; 2],
-    alice: Caller,
-    bob: Caller,
+/// Price and quantity of every level.
+type Levels = BTreeMap<Decimal, Decimal>;
+
+fn cancel_all(caller: &Caller) {
+    for symbol in [SYMBOL, ETHER] {
+        let payload = CancelOpenOrdersPayload { symbol: symbol.to_owned() };
+        caller.ask(async |client| client.cancel_open_orders(payload).await);
+    }
 }
 
-impl Two {
-    fn new(world: &mut World) -> Two {
-        let funds = [("SOL", "1000"), ("USDC", "100000")];
-        let traders = ["alice", "bob"].map(|name| world.trader(name, &funds));
-        let [alice, bob] = [0, 1].map(|at: usize| Caller::of(&traders[at]));
-        Two { traders, alice, bob }
-    }
-
-    fn trade(&self, price: &str, quantity: &str) {
-        self.alice.place(limit(SYMBOL, Side::Ask, price, quantity));
-        self.bob.place(limit(SYMBOL, Side::Bid, price, quantity));
-    }
-
-    fn clear(&self) {
-        for caller in [&self.alice, &self.bob] {
-            let payload = CancelOpenOrdersPayload { symbol: SYMBOL.to_owned() };
-            caller.ask(async |client| client.cancel_open_orders(payload).await);
-        }
-    }
+fn trade(alice: &Caller, bob: &Caller, price: &str, quantity: &str) {
+    alice.place(limit(SYMBOL, Side::Ask, price, quantity));
+    bob.place(limit(SYMBOL, Side::Bid, price, quantity));
 }
 
 fn trades(world: &mut World) {
-    let two = Two::new(world);
-    let mut stream: Listening<TradeUpdate> =
-        Listening::start(world, &two.traders[0], "trade.SOL_USDC");
-    stream.begin(|| two.trade("20.11", "1"));
-    for price in ["20.12", "20.13", "20.14", "20.15"] {
-        two.trade(price, "0.5");
+    let (alice, bob) = two(world);
+    let mut stream = bob.stream::<TradeUpdate>(&["trade.SOL_USDC", "trade.ETH_USDC"]);
+    bob.until_it_holds(&mut stream, || trade(&alice, &bob, "20.01", "0.1"));
+    for price in ["20.02", "20.03"] {
+        alice.place(limit(SYMBOL, Side::Ask, price, "0.5"));
     }
-    let last = stream.until("the last trade", |heard| {
-        heard.last().filter(|trade| trade.price == number("20.15")).map(|trade| trade.trade_id)
+    let taker = as_limit(bob.place(limit(SYMBOL, Side::Bid, "20.05", "1.5"))).id;
+    let last = as_limit(alice.place(limit(SYMBOL, Side::Ask, "20.05", "0.2"))).id;
+    bob.hear(&mut stream, "the last trade", |heard| {
+        heard.iter().any(|trade| trade.seller_order_id == last).then_some(())
     });
     let ids: Vec<u64> = stream.heard.iter().map(|trade| trade.trade_id).collect();
-    assert!(ids.iter().copied().eq(ids[0]..=last), "{ids:?}");
-    let asked = eventually("the trades over REST", || {
-        let recent =
-            two.alice.ask(async |client| client.get_recent_trades(SYMBOL, Some(1000)).await);
-        let known = recent.iter().any(|trade| u64::try_from(trade.id) == Ok(last));
-        if known { Ok(recent) } else { Err(recent.len()) }
-    });
+    let wanted: Vec<u64> = (ids[0]..).take(ids.len()).collect();
+    assert_eq!(ids, wanted, "each once and in order");
+    let recent = alice.ask(async |client| client.get_recent_trades(SYMBOL, Some(100)).await);
     for told in &stream.heard {
-        assert_eq!((told.event_type.as_str(), told.symbol.as_str()), ("trade", SYMBOL));
+        let asked = recent.iter().find(|trade| trade.id.cast_unsigned() == told.trade_id).unwrap();
+        assert_eq!((told.price, told.quantity), (asked.price, asked.quantity));
+        assert_eq!(told.buyer_is_maker, asked.is_buyer_maker);
+        assert_eq!(told.timestamp / 1000, asked.timestamp);
+        assert_eq!((told.symbol.as_str(), told.event_type.as_str()), (SYMBOL, "trade"));
         assert!(told.timestamp <= told.event_time, "{told:?}");
-        assert!(told.buyer_order_id != told.seller_order_id, "{told:?}");
-        let same = asked.iter().find(|trade| u64::try_from(trade.id) == Ok(told.trade_id));
-        let same = same.unwrap_or_else(|| panic!("{told:?} is not there"));
-        assert_eq!((told.price, told.quantity), (same.price, same.quantity));
-        assert_eq!(told.buyer_is_maker, same.is_buyer_maker);
     }
-    two.clear();
+    let taken = stream.heard.iter().filter(|trade| trade.buyer_order_id == taker);
+    let prices: Vec<Decimal> = taken.map(|trade| trade.price).collect();
+    assert_eq!(prices, ["20.02", "20.03", "20.05"].map(number));
+    cancel_all(&bob);
 }
 
-/// Applies a side's changes.
-fn change(side: &mut BTreeMap<Decimal, Decimal>, levels: &[(Decimal, Decimal)]) {
-    for (price, quantity) in levels {
+fn apply(side: &mut Levels, changes: &[(Decimal, Decimal)]) {
+    for &(price, quantity) in changes {
         if quantity.is_zero() {
-            side.remove(price);
+            side.remove(&price);
         } else {
-            side.insert(*price, *quantity);
+            side.insert(price, quantity);
         }
     }
 }
 
-fn depth(world: &mut World) {
-    let two = Two::new(world);
-    let snapshot = || {
-        let levels = Some(OrderBookDepthLimit::OneThousand);
-        two.alice.ask(async |client| client.get_order_book_depth(SYMBOL, levels).await)
-    };
-    let mut stream: Listening<OrderBookDepthUpdate> =
-        Listening::start(world, &two.traders[0], "depth.SOL_USDC");
-    stream.begin(|| two.trade("20.20", "1"));
-    let before = snapshot();
-    let (mut asks, mut bids): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        (before.asks.into_iter().collect(), before.bids.into_iter().collect());
-    for step in 0..20 {
-        let price = format!("{}", 18 + step % 4);
-        two.bob.place(limit(SYMBOL, Side::Bid, &price, "1.5"));
-        let price = format!("{}", 20 + step % 5);
-        two.alice.place(limit(SYMBOL, Side::Ask, &price, "1"));
-    }
-    let after = snapshot();
-    assert!(before.last_update_id < after.last_update_id);
-    stream.until("the last change", |heard| {
-        (heard.last()?.last_update_id == after.last_update_id).then_some(())
+fn a_book(world: &mut World) {
+    let (alice, bob) = two(world);
+    let mut stream = alice.stream::<OrderBookDepthUpdate>(&["depth.SOL_USDC"]);
+    alice.until_it_holds(&mut stream, || {
+        alice.place(limit(SYMBOL, Side::Ask, "25.01", "1"));
     });
-    let follows =
-        |pair: &[OrderBookDepthUpdate]| pair[1].first_update_id == pair[0].last_update_id + 1;
-    assert!(stream.heard.windows(2).all(follows), "a gap");
-    let new = stream.heard.iter().filter(|frame| before.last_update_id < frame.last_update_id);
-    for frame in new {
-        change(&mut asks, &frame.asks);
-        change(&mut bids, &frame.bids);
+    let first = alice.ask(async |client| client.get_order_book_depth(SYMBOL, None).await);
+    for step in 0..30_i64 {
+        let price = Decimal::new(2000 + step * 7 % 11, 2).to_string();
+        alice.place(limit(SYMBOL, Side::Ask, &price, "0.4"));
+        if step % 3 == 0 {
+            bob.place(limit(SYMBOL, Side::Bid, "20.05", "1"));
+        }
     }
-    assert_eq!(asks.into_iter().collect::<Vec<_>>(), after.asks);
-    assert_eq!(bids.into_iter().collect::<Vec<_>>(), after.bids);
-    assert!(!after.bids.is_empty() || !after.asks.is_empty());
-    two.clear();
+    cancel_all(&alice);
+    bob.place(limit(SYMBOL, Side::Bid, "19.5", "3"));
+    let last = alice.ask(async |client| client.get_order_book_depth(SYMBOL, None).await);
+    alice.hear(&mut stream, "the last update", |heard| {
+        heard.iter().any(|frame| frame.last_update_id == last.last_update_id).then_some(())
+    });
+    let mut asks: Levels = first.asks.into_iter().collect();
+    let mut bids: Levels = first.bids.into_iter().collect();
+    let mut reached = first.last_update_id;
+    for pair in stream.heard.windows(2) {
+        assert_eq!(pair[1].first_update_id, pair[0].last_update_id + 1, "no gap");
+    }
+    for frame in stream.heard.iter().filter(|frame| first.last_update_id < frame.last_update_id) {
+        assert!(frame.first_update_id <= reached + 1, "the snapshot meets the updates");
+        assert!(frame.timestamp <= frame.event_time, "{frame:?}");
+        apply(&mut asks, &frame.asks);
+        apply(&mut bids, &frame.bids);
+        reached = frame.last_update_id;
+    }
+    assert_eq!(reached, last.last_update_id);
+    assert_eq!(asks, last.asks.into_iter().collect());
+    assert_eq!(bids, last.bids.into_iter().collect());
+    cancel_all(&bob);
 }
 
-fn tickers(world: &mut World) {
-    let two = Two::new(world);
-    // Both sides, or the client's type does not take it.
-    two.bob.place(limit(SYMBOL, Side::Bid, "10", "1"));
-    two.alice.place(limit(SYMBOL, Side::Ask, "30", "1"));
-    let mut best: Listening<TickerUpdate> =
-        Listening::start(world, &two.traders[0], "bookTicker.SOL_USDC");
-    let mut tickers: Listening<Value> = Listening::start(world, &two.traders[0], "ticker.SOL_USDC");
-    best.begin(|| two.trade("20.30", "1"));
-    two.bob.place(limit(SYMBOL, Side::Bid, "19.31", "2.5"));
-    let told = best.until("the new best price", |heard| {
-        heard.last().filter(|told| told.bid_price == number("19.31")).cloned()
+fn best_prices(world: &mut World) {
+    let (alice, bob) = two(world);
+    bob.place(limit(SYMBOL, Side::Bid, "18.5", "2"));
+    let mut stream = bob.stream::<TickerUpdate>(&["bookTicker.SOL_USDC"]);
+    bob.until_it_holds(&mut stream, || {
+        alice.place(limit(SYMBOL, Side::Ask, "25.01", "1"));
     });
-    assert_eq!((told.bid_quantity, told.ask_price), (number("2.5"), number("30")));
-    let depth = two.alice.ask(async |client| client.get_order_book_depth(SYMBOL, None).await);
-    assert_eq!(u64::try_from(depth.last_update_id).unwrap(), told.update_id);
-    let asked = two.alice.ask(async |client| client.get_ticker(SYMBOL).await);
-    let ticker = tickers
-        .until("the last price", |heard| heard.last().filter(|told| told["c"] == "20.30").cloned());
-    let read = |name: &str| number(ticker[name].as_str().unwrap());
+    let ask = as_limit(alice.place(limit(SYMBOL, Side::Ask, "24.99", "0.7")));
+    let told = bob.hear(&mut stream, "a better ask", |heard| {
+        heard.iter().find(|best| best.ask_price == ask.price).cloned()
+    });
+    assert_eq!((told.ask_quantity, told.bid_price), (number("0.7"), number("18.5")));
+    assert_eq!((told.bid_quantity, told.symbol.as_str()), (number("2"), SYMBOL));
+    let depth = bob.ask(async |client| client.get_order_book_depth(SYMBOL, None).await);
+    assert_eq!(told.update_id, depth.last_update_id.cast_unsigned());
+    cancel_all(&alice);
+    cancel_all(&bob);
+}
+
+/// The crate has no type for this stream, so it is read as it comes.
+fn ticker(world: &mut World) {
+    let (alice, bob) = two(world);
+    trade(&alice, &bob, "20.01", "0.1");
+    let mut stream = alice.stream::<Value>(&["ticker.SOL_USDC"]);
+    alice.hear(&mut stream, "tickers without a trade", |heard| (2 < heard.len()).then_some(()));
+    trade(&alice, &bob, "20.04", "0.3");
+    let asked = alice.ask(async |client| client.get_ticker(SYMBOL).await);
+    let trades: u64 = asked.trades.parse().unwrap();
+    let told = alice.hear(&mut stream, "the trade in the ticker", |heard| {
+        heard.iter().find(|ticker| ticker["n"] == trades).cloned()
+    });
+    for (name, wanted) in [
+        ("o", asked.first_price),
+        ("c", asked.last_price),
+        ("h", asked.high),
+        ("l", asked.low),
+        ("v", asked.volume),
+    ] {
+        assert_eq!(number(told[name].as_str().unwrap()), wanted, "{name}");
+    }
+}
+
+/// All that was told of an order: event and state.
+fn life(heard: &[OrderUpdate], order: &str) -> Vec<OrderUpdate> {
+    heard.iter().filter(|update| update.order_id == order).cloned().collect()
+}
+
+fn order_updates(world: &mut World) {
+    let (alice, bob) = two(world);
+    let mut stream = alice.stream::<OrderUpdate>(&["account.orderUpdate"]);
+    alice.until_it_holds(&mut stream, || {
+        alice.place(limit(SYMBOL, Side::Ask, "25.01", "1"));
+    });
+    let sale = limit(SYMBOL, Side::Ask, "20.01", "2");
+    let order = as_limit(alice.place(ExecuteOrderPayload { client_id: Some(77), ..sale }));
+    bob.place(limit(SYMBOL, Side::Bid, "20.01", "0.5"));
+    bob.place(limit(SYMBOL, Side::Bid, "20.01", "1.5"));
+    let sale = limit(SYMBOL, Side::Ask, "24", "1");
+    let at_once = Some(TimeInForce::IOC);
+    let dropped = as_limit(alice.place(ExecuteOrderPayload { time_in_force: at_once, ..sale }));
+    cancel_all(&alice);
+    alice.hear(&mut stream, "an order that is cancelled", |heard| {
+        heard.iter().any(|one| one.order_status == OrderStatus::Cancelled).then_some(())
+    });
+
+    let told = life(&stream.heard, &order.id);
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(matches!(told[0].event_type, OrderUpdateType::OrderAccepted), "{told:#?}");
+    let states: Vec<OrderStatus> = told.iter().map(|update| update.order_status).collect();
     assert_eq!(
-        (read("o"), read("c"), read("h"), read("l"), read("v")),
-        (asked.first_price, asked.last_price, asked.high, asked.low, asked.volume)
+        states,
+        [OrderStatus::New, OrderStatus::PartiallyFilled, OrderStatus::Filled]
     );
-    assert_eq!(ticker["n"].to_string(), asked.trades);
-    two.clear();
-}
-
-fn orders(world: &mut World) {
-    let two = Two::new(world);
-    let mut stream: Listening<OrderUpdate> =
-        Listening::start(world, &two.traders[0], "account.orderUpdate");
-    stream.begin(|| {
-        two.alice.place(limit(SYMBOL, Side::Ask, "40", "1"));
-    });
-    let mut order = limit(SYMBOL, Side::Ask, "20.41", "3");
-    order.client_id = Some(77);
-    let resting = as_limit(two.alice.place(order));
-    let mut taking = market(SYMBOL, Side::Bid);
-    taking.quote_quantity = Some(number("20.41"));
-    two.bob.place(taking);
-    two.clear();
-    let of_it = |heard: &[OrderUpdate]| -> Vec<OrderUpdate> {
-        heard.iter().filter(|told| told.order_id == resting.id).cloned().collect()
-    };
-    let told = stream.until("its end", |heard| {
-        let told = of_it(heard);
-        matches!(told.last()?.event_type, OrderUpdateType::OrderCancelled).then_some(told)
-    });
-    let [accepted, fill, cancelled] = told.as_slice() else { panic!("{told:#?}") };
-    assert!(matches!(accepted.event_type, OrderUpdateType::OrderAccepted), "{accepted:?}");
-    assert!(matches!(fill.event_type, OrderUpdateType::OrderFill), "{fill:?}");
-    assert!(matches!(accepted.order_status, OrderStatus::New), "{accepted:?}");
-    assert!(matches!(fill.order_status, OrderStatus::PartiallyFilled), "{fill:?}");
-    assert!(matches!(cancelled.order_status, OrderStatus::Cancelled), "{cancelled:?}");
-    for told in &told {
-        assert_eq!((told.symbol.as_str(), told.client_order_id), (SYMBOL, Some(77)));
-        assert_eq!((told.quantity, told.price), (number("3"), Some(number("20.41"))));
+    for update in &told {
+        assert_eq!((update.symbol.as_str(), update.side), (SYMBOL, Side::Ask));
+        assert_eq!((update.price, update.quantity), (Some(order.price), order.quantity));
+        assert_eq!((update.client_order_id, update.related_order_id), (Some(77), None));
+        assert_eq!(update.self_trade_prevention, order.self_trade_prevention);
+        assert_eq!(update.origin_of_the_update, "USER");
+        let ms = u64::try_from(update.timestamp / 1000).unwrap();
+        assert!(now_ms().abs_diff(ms) < 60_000, "{update:?}");
     }
-    assert!(fill.trade_id.is_some() && accepted.trade_id.is_none(), "{told:#?}");
-    // Bob's are not among them.
-    assert!(stream.heard.iter().all(|told| matches!(told.side, Side::Ask)), "{:#?}", stream.heard);
+    assert_eq!(told[2].executed_quantity, number("2"));
+    assert_eq!(told[2].executed_quantity_in_quote, number("40.02"));
+    for fill in alice.fills(&order.id, 2) {
+        let id = fill.trade_id.map(i64::cast_unsigned);
+        let update = told.iter().find(|update| update.trade_id == id).unwrap();
+        assert_eq!(update.fill_price, Some(fill.price));
+        assert_eq!(update.fill_quantity, Some(fill.quantity));
+        assert_eq!((update.fee, update.was_maker), (Some(fill.fee), Some(true)));
+        assert_eq!(update.fee_symbol.as_deref(), Some(fill.fee_symbol.as_str()));
+    }
+    let told = life(&stream.heard, &dropped.id);
+    let states: Vec<OrderStatus> = told.iter().map(|update| update.order_status).collect();
+    assert_eq!(states, [OrderStatus::New, OrderStatus::Expired]);
+    assert_eq!(told[1].order_expiry_reason.as_deref(), Some("IMMEDIATE_OR_CANCEL"));
 }
