@@ -257,8 +257,9 @@ impl State {
     }
 
     fn has_work(&self) -> bool {
-        !self.has_recalled
-            || !(self.to_lease.is_empty() && self.to_expire.is_empty() && self.named.is_empty())
+        let is_done =
+            self.to_lease.is_empty() && self.to_expire.is_empty() && self.named.is_empty();
+        !(self.has_recalled && is_done)
     }
 
     fn name(&mut self, asker: GatewayId, epoch: u32) -> Batch {
