@@ -1,7 +1,7 @@
 """The exchange a test talks to and two funded accounts, from the environment.
 
-Whoever starts a test sets EXCHANGE_REST_URL, EXCHANGE_ALICE_KEY, EXCHANGE_ALICE_SECRET and the same
-for BOB. Both have 1000 SOL, 10 BTC, 100 ETH and 1000000 USDC or what they have left of it.
+Whoever starts a test sets EXCHANGE_REST_URL, EXCHANGE_WS_URL, EXCHANGE_ALICE_KEY,
+EXCHANGE_ALICE_SECRET and the same for BOB. Both have 1000 SOL, 10 BTC, 100 ETH and 1000000 USDC or what they have left of it.
 """
 
 import os
@@ -9,6 +9,7 @@ import time
 from decimal import Decimal
 
 REST_URL = os.environ["EXCHANGE_REST_URL"]
+WS_URL = os.environ.get("EXCHANGE_WS_URL", "")
 ADMIN_TOKEN = os.environ.get("EXCHANGE_CLIENT_ADMIN_TOKEN", "")
 
 MAKER_FEE = Decimal("0.0008")

@@ -34,6 +34,16 @@ pub const SCENARIOS: &[Foreign] = &[
         scenario: ccxt_errors,
     },
     Foreign {
+        name: "foreign_clients::ccxt_watches_streams",
+        environment: CLIENTS,
+        scenario: ccxt_streams,
+    },
+    Foreign {
+        name: "foreign_clients::ccxt_watches_everything_while_orders_flow",
+        environment: CLIENTS,
+        scenario: ccxt_flow,
+    },
+    Foreign {
         name: "foreign_clients::backpack_exchange_sdk_trades",
         environment: CLIENTS,
         scenario: backpack_exchange_sdk,
@@ -73,6 +83,14 @@ fn ccxt_history(world: &mut World) {
 
 fn ccxt_errors(world: &mut World) {
     between_two_accounts(world, "ccxt_errors", CLIENTS);
+}
+
+fn ccxt_streams(world: &mut World) {
+    between_two_accounts(world, "ccxt_streams", CLIENTS);
+}
+
+fn ccxt_flow(world: &mut World) {
+    between_two_accounts(world, "ccxt_flow", CLIENTS);
 }
 
 fn backpack_exchange_sdk(world: &mut World) {

@@ -38,7 +38,7 @@ impl Foreign {
     }
 }
 
-/// A Python program to come, with the exchange's address in its environment.
+/// A Python program to come, with the exchange's addresses in its environment.
 pub struct Script {
     command: Command,
     log: PathBuf,
@@ -51,6 +51,7 @@ impl Script {
         let mut command = Command::new(python);
         command.current_dir(clients::scripts(&root));
         command.env("EXCHANGE_REST_URL", world.rest_url());
+        command.env("EXCHANGE_WS_URL", world.stack().ws_url());
         // Nothing is to be written beside the sources, and nobody is to stand in between.
         command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
         command.env("NO_PROXY", "*").env("no_proxy", "*");

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
 
+pub mod stream;
+
 use bpx_api_client::types::fill::{Fill, FillsHistoryParams};
 use bpx_api_client::types::order::{
     ExecuteOrderPayload, LimitOrder, MarketOrder, Order, OrderType, Side, TimeInForce,
@@ -20,9 +22,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    pub fn of(trader: &Trader) -> Caller {
-        let secret = &trader.client.keys.api_secret;
-        let client = BpxClient::init(trader.client.rest_url.clone(), secret, None).unwrap();
+    pub fn of(trader: &Trader, ws_url: &str) -> Caller {
+        let account = &trader.client;
+        let builder = BpxClient::builder().base_url(&account.rest_url).ws_url(ws_url);
+        let client = builder.secret(&account.keys.api_secret).build().unwrap();
         Caller { client, runtime: Builder::new_current_thread().enable_all().build().unwrap() }
     }
 

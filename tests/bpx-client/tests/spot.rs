@@ -1,4 +1,4 @@
-//! Every spot call of bpx-api-client, its typed answers checked for what they mean.
+//! Every spot call and stream of bpx-api-client, its typed answers checked for what they mean.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
@@ -9,6 +9,8 @@ mod orders;
 mod market_data;
 #[path = "spot/capital.rs"]
 mod capital;
+#[path = "spot/streams.rs"]
+mod streams;
 
 use std::process::ExitCode;
 
@@ -21,7 +23,8 @@ use xtask::stack::MarketMaker;
 
 static EXCHANGE: Lane = Lane::new("bpx-client", MarketMaker::LeftOut);
 
-const ALL: &[&[Scenario]] = &[orders::SCENARIOS, market_data::SCENARIOS, capital::SCENARIOS];
+const ALL: &[&[Scenario]] =
+    &[orders::SCENARIOS, market_data::SCENARIOS, capital::SCENARIOS, streams::SCENARIOS];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -45,5 +48,6 @@ fn main() -> ExitCode {
 fn two(world: &mut World) -> (Caller, Caller) {
     let alice = world.trader("alice", &[("SOL", "1000"), ("USDC", "1000")]);
     let bob = world.trader("bob", &[("USDC", "100000")]);
-    (Caller::of(&alice), Caller::of(&bob))
+    let ws_url = world.stack().ws_url();
+    (Caller::of(&alice, ws_url), Caller::of(&bob, ws_url))
 }
