@@ -191,10 +191,7 @@ fn order_updates(world: &mut World) {
     assert_eq!(told.len(), 3, "{told:#?}");
     assert!(matches!(told[0].event_type, OrderUpdateType::OrderAccepted), "{told:#?}");
     let states: Vec<OrderStatus> = told.iter().map(|update| update.order_status).collect();
-    assert_eq!(
-        states,
-        [OrderStatus::New, OrderStatus::PartiallyFilled, OrderStatus::Filled]
-    );
+    assert_eq!(states, [OrderStatus::New, OrderStatus::PartiallyFilled, OrderStatus::Filled]);
     for update in &told {
         assert_eq!((update.symbol.as_str(), update.side), (SYMBOL, Side::Ask));
         assert_eq!((update.price, update.quantity), (Some(order.price), order.quantity));
