@@ -36,7 +36,8 @@ class Flow(Streams):
             if chance < 0.1:
                 mine.append(await account.create_order(SYMBOL, "market", side, amount))
             elif chance < 0.3 and mine:
-                with contextlib.suppress(ccxt.OrderNotFound):
+                # What this client makes of RESOURCE_NOT_FOUND: the order is done already.
+                with contextlib.suppress(ccxt.ExchangeNotAvailable):
                     await account.cancel_order(self.random.choice(mine[-5:])["id"], SYMBOL)
             else:
                 price = Decimal(self.random.randint(1980, 2020)) / 100
