@@ -119,7 +119,7 @@ class Trades(Streams):
         self.assertEqual([trade["order"] for trade in told[-4:]], [one["id"] for one in takers])
         self.assertEqual([trade["side"] for trade in told[-4:]], ["buy"] * 3 + ["sell"])
         self.assertEqual([trade["price"] for trade in told[-4:]], [20.02, 20.03, 20.04, 19.9])
-        rest = {one["id"]: one for one in self.alice.fetch_trades(SYMBOL, None, 100)}
+        rest = self.trades_of_rest(last["id"])
         for trade in told:
             for name in ("symbol", "price", "amount", "cost", "side"):
                 self.assertEqual(trade[name], rest[trade["id"]][name], name)
@@ -134,6 +134,13 @@ class Trades(Streams):
                 },
             )
             self.assertEqual(info["T"] // 1000, rest[trade["id"]]["timestamp"])
+
+    def trades_of_rest(self, last):
+        def all_of_them():
+            trades = {one["id"]: one for one in self.alice.fetch_trades(SYMBOL, None, 100)}
+            return trades if last in trades else None
+
+        return eventually("the last trade of REST", all_of_them)
 
     @staticmethod
     def by(kept, taker):
