@@ -1,5 +1,7 @@
 //! What can be asked of `bench`, and the text it answers with.
 
+mod sockets;
+
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -14,7 +16,8 @@ use crate::error::BenchError;
 use crate::machine::{Load, Machine};
 use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
-use crate::{journal, queries, recovery, report, rest, shard, snapshots, streams};
+use crate::{journal, queries, recovery, report, rest, shard, snapshots};
+use sockets::{StreamsArgs, WebsocketsArgs};
 
 /// Measures the exchange. Build it with --release.
 #[derive(Parser)]
@@ -56,6 +59,8 @@ enum Verb {
     Rest(RestArgs),
     /// Streams of a whole exchange of its own: until all clients have a trade, what is borne.
     Streams(StreamsArgs),
+    /// Libraries that speak WebSocket, against writing the bytes oneself.
+    Websockets(WebsocketsArgs),
 }
 
 #[derive(Args)]
@@ -275,76 +280,6 @@ impl RestArgs {
 }
 
 #[derive(Args)]
-struct StreamsArgs {
-    /// Folder on the disk to measure [default: bench-data beside the build]
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// Sockets that hear trades, one number after the other
-    #[arg(long = "sockets", value_name = "N", num_args = 1..)]
-    #[arg(default_values_t = [1, 500, 5000, 10_000])]
-    #[arg(value_parser = value_parser!(u16).range(1..=20_000))]
-    sockets: Vec<u16>,
-    /// Trades with each number of sockets
-    #[arg(long, default_value_t = 100, value_parser = value_parser!(u64).range(1..=900))]
-    trades: u64,
-    /// Trades a second
-    #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=200))]
-    trades_per_second: u64,
-    /// Updates a second for each of the most sockets, until one is not kept up with
-    #[arg(long = "rate", value_name = "N", num_args = 1..)]
-    #[arg(default_values_t = [25, 50, 100, 150, 200, 300, 400, 600])]
-    rates: Vec<u64>,
-    /// Milliseconds of each rate
-    #[arg(long, default_value_t = 5000, value_parser = value_parser!(u64).range(1..=20_000))]
-    milliseconds: u64,
-    /// Sockets that do not read, beside 500 that do
-    #[arg(long, default_value_t = 1000, value_parser = value_parser!(u16).range(1..=10_000))]
-    stalled: u16,
-    /// Tiny sizes: shows that it works, the figures mean nothing
-    #[arg(long)]
-    quick: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl StreamsArgs {
-    fn settings(&self) -> streams::Settings {
-        let dir = self.dir.clone();
-        if self.quick {
-            return streams::Settings {
-                dir,
-                sockets: vec![1, 20],
-                trades: 5,
-                trades_per_second: 50,
-                rates: vec![50],
-                milliseconds: 300,
-                stalled: streams::Stalled {
-                    healthy: 10,
-                    stalled: 5,
-                    updates_per_second: 50,
-                    turns: 1,
-                },
-            };
-        }
-        streams::Settings {
-            dir,
-            sockets: self.sockets.iter().copied().map(usize::from).collect(),
-            trades: self.trades,
-            trades_per_second: self.trades_per_second,
-            rates: self.rates.clone(),
-            milliseconds: self.milliseconds,
-            stalled: streams::Stalled {
-                healthy: 500,
-                stalled: usize::from(self.stalled),
-                updates_per_second: 200,
-                turns: 3,
-            },
-        }
-    }
-}
-
-#[derive(Args)]
 struct CommonArgs {
     /// Runs a step, of which the median counts
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=1000))]
@@ -458,12 +393,8 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
             let report = rest::report::Report::of(&machine, load, &settings, &figures);
             text(&report, args.json)
         }
-        Verb::Streams(args) => {
-            let (settings, load) = (args.settings(), Load::read());
-            let figures = streams::run(&settings, |what| eprintln!("{what}"))?;
-            let report = streams::report::Report::of(&machine, load, &settings, &figures);
-            text(&report, args.json)
-        }
+        Verb::Streams(args) => args.run(&machine),
+        Verb::Websockets(args) => args.run(&machine),
     }
 }
 

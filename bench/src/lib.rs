@@ -24,6 +24,7 @@ pub mod snapshots;
 pub mod queries;
 pub mod rest;
 pub mod streams;
+pub mod websockets;
 pub mod machine;
 pub mod report;
 pub mod error;

@@ -85,7 +85,10 @@ pub struct StalledFigures {
 const SETTLE_MS: u64 = 1500;
 
 /// Runs everything on one exchange; `done` hears what has been done.
-pub fn run(settings: &Settings, mut done: impl FnMut(String)) -> Result<StreamsFigures, BenchError> {
+pub fn run(
+    settings: &Settings,
+    mut done: impl FnMut(String),
+) -> Result<StreamsFigures, BenchError> {
     interrupt::watch().map_err(BenchError::Exchange)?;
     let Stalled { healthy, stalled, .. } = settings.stalled;
     let most = settings.sockets.iter().copied().max().unwrap_or_default();

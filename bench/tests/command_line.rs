@@ -153,3 +153,33 @@ fn orders_go_over_rest_through_a_whole_exchange() {
         assert!(split("verify_us") + split("decision_us") < split("request_us"), "{step}");
     }
 }
+
+#[test]
+fn streams_bring_every_trade_to_every_socket() {
+    let report = quick_report("streams");
+    for (step, sockets) in report["trades"].as_array().unwrap().iter().zip([1, 20]) {
+        assert_eq!((&step["sockets"], &step["trades"]), (&sockets.into(), &5.into()), "{step}");
+        for from in ["from_order", "from_engine"] {
+            for reached in ["first", "half", "most", "last"] {
+                assert!(is_positive(&step[from][reached]["p50"]), "{from} {reached}: {step}");
+            }
+        }
+    }
+    // Three hundred milliseconds of 50 updates a second to 20 sockets.
+    let flood = &report["floods"][0];
+    assert_eq!((&flood["missing"], &flood["closed"]), (&0.into(), &0.into()), "{flood}");
+    assert_eq!(flood["lag_ns"]["count"], 15 * 20);
+    for turns in ["with", "without"] {
+        assert_eq!(report["stalled"][turns][0]["lag_ns"]["count"], 15 * 10, "{turns}");
+    }
+}
+
+#[test]
+fn libraries_for_websockets_write_and_read() {
+    let report = report(&["websockets", "--quick"]);
+    let ways = report["ways"].as_array().unwrap();
+    assert_eq!(ways.len(), 4);
+    for way in ways {
+        assert!(is_positive(&way["read_ns"]) && is_positive(&way["write_ns"][2][1]), "{way}");
+    }
+}

@@ -17,6 +17,11 @@ mod cancel_after;
 mod balances;
 mod past;
 mod market_data;
+mod streams_errors;
+mod streams_private;
+mod streams_faults;
+mod disconnects;
+mod fanouts;
 mod administration;
 mod hostile;
 mod hang_up;
@@ -30,6 +35,7 @@ mod faults;
 mod machine;
 mod listing;
 mod recovery;
+mod streams_books;
 mod persistence;
 mod overload;
 mod shutdown;
@@ -56,6 +62,11 @@ const GENTLE: &[&[Scenario]] = &[
     balances::SCENARIOS,
     past::SCENARIOS,
     market_data::SCENARIOS,
+    streams_errors::SCENARIOS,
+    streams_private::SCENARIOS,
+    streams_faults::SCENARIOS,
+    disconnects::SCENARIOS,
+    fanouts::SCENARIOS,
     administration::SCENARIOS,
     hang_up::SCENARIOS,
     hostile::SCENARIOS,
@@ -66,6 +77,7 @@ const HARSH: &[&[Scenario]] = &[
     torture::SCENARIOS,
     faults::SCENARIOS,
     recovery::SCENARIOS,
+    streams_books::SCENARIOS,
     persistence::SCENARIOS,
     overload::SCENARIOS,
     shutdown::SCENARIOS,

@@ -2,10 +2,10 @@
 //! takes more of them than clients can sign.
 
 use protocol::{
-    AccountId, Action, Command, GatewayId, Lots, MarketId, OrderKind, Origin, Place, Price,
-    SelfTradePrevention, Side, TimeInForce, keys,
+    AccountId, Action, CancelAll, CancelKinds, Command, GatewayId, Lots, MarketId, OrderKind,
+    Origin, Place, Price, RECORD_BYTES, SelfTradePrevention, Side, TimeInForce, keys,
 };
-use redis::Connection;
+use redis::{Connection, RedisResult};
 use xtask::client::now_ms;
 
 use crate::client::Trader;
@@ -40,18 +40,27 @@ impl Bulk {
     ) {
         for _ in 0..rounds {
             for _ in 0..resting {
-                self.place(market, seller, Side::Ask, ticks, 1);
+                self.place(market, seller, Side::Ask, (ticks, 1));
             }
-            self.place(market, buyer, Side::Bid, ticks, resting);
+            self.place(market, buyer, Side::Bid, (ticks, resting));
+            if BATCH <= self.pipeline.len() {
+                self.flush().unwrap();
+            }
         }
-        self.flush();
+        self.flush().unwrap();
     }
 
-    fn place(&mut self, market: &Market, trader: &Trader, side: Side, ticks: u64, lots: u64) {
-        self.sent += 1;
+    /// Goes with the next flush.
+    pub fn place(
+        &mut self,
+        market: &Market,
+        trader: &Trader,
+        side: Side,
+        (ticks, lots): (u64, u64),
+    ) {
         let place = Place {
-            market: MarketId(market.id.try_into().unwrap()),
-            account: AccountId::new(trader.account.parse().unwrap()).unwrap(),
+            market: id_of(market),
+            account: account_of(trader),
             side,
             kind: OrderKind::Limit {
                 price: Price::from_ticks(ticks).unwrap(),
@@ -63,19 +72,46 @@ impl Bulk {
             client_id: None,
             valid_until_us: 0,
         };
-        let origin = Origin { gateway: GATEWAY, epoch: self.epoch, sequence: self.sent };
-        let record = Command { origin, time_us: 0, action: Action::Place(place) }.encode();
-        let add = self.pipeline.cmd("XADD").arg(keys::orders(&market.symbol)).arg("*");
-        add.arg(keys::COMMAND_FIELD).arg(&record[..]).ignore();
-        if BATCH <= self.pipeline.len() {
-            self.flush();
-        }
+        self.push(market, Action::Place(place));
     }
 
-    fn flush(&mut self) {
-        if !self.pipeline.is_empty() {
-            self.pipeline.exec(&mut self.redis).unwrap();
-            self.pipeline.clear();
-        }
+    /// Goes with the next flush.
+    pub fn cancel_all(&mut self, market: &Market, trader: &Trader) {
+        let kinds = CancelKinds::All;
+        let (market_id, account) = (id_of(market), account_of(trader));
+        let action = CancelAll { market: market_id, account, kinds, created_until_us: 0 };
+        self.push(market, Action::CancelAll(action));
     }
+
+    fn push(&mut self, market: &Market, action: Action) {
+        self.sent += 1;
+        let origin = Origin { gateway: GATEWAY, epoch: self.epoch, sequence: self.sent };
+        let record: [u8; RECORD_BYTES] = Command { origin, time_us: 0, action }.encode();
+        let add = self.pipeline.cmd("XADD").arg(keys::orders(&market.symbol)).arg("*");
+        add.arg(keys::COMMAND_FIELD).arg(&record[..]).ignore();
+    }
+
+    /// Errors: some of it may have been queued; it is not sent again.
+    pub fn flush(&mut self) -> RedisResult<()> {
+        let outcome = match self.pipeline.is_empty() {
+            true => Ok(()),
+            false => self.pipeline.exec(&mut self.redis),
+        };
+        self.pipeline.clear();
+        outcome
+    }
+
+    /// After an error.
+    pub fn connect_again(&mut self, redis_url: &str) -> RedisResult<()> {
+        self.redis = redis::Client::open(redis_url)?.get_connection()?;
+        Ok(())
+    }
+}
+
+fn id_of(market: &Market) -> MarketId {
+    MarketId(market.id.try_into().unwrap())
+}
+
+fn account_of(trader: &Trader) -> AccountId {
+    AccountId::new(trader.account.parse().unwrap()).unwrap()
 }

@@ -1,7 +1,8 @@
 //! A book as a client keeps it: a snapshot from REST, then the stream, each frame checked to follow
-//! on from the one before.
+//! on from the one before and to prove what has become of the book.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -34,7 +35,7 @@ impl DepthBook {
     }
 
     /// Applies a frame; one that the snapshot has already is left out. A frame that does not follow
-    /// on is a panic.
+    /// on is a panic, and so is one whose checksum is of another book.
     pub fn apply(&mut self, frame: &Value) {
         let (first, last) = (frame["U"].as_u64().unwrap(), frame["u"].as_u64().unwrap());
         assert!(first <= last, "{frame}");
@@ -60,6 +61,18 @@ impl DepthBook {
         let (bid, ask) = (self.bids.last_key_value(), self.asks.first_key_value());
         let crossed = bid.zip(ask).is_some_and(|((bid, _), (ask, _))| ask <= bid);
         assert!(!crossed, "the book is crossed after {frame}");
+        assert_eq!(frame["k"], self.checksum(), "another book after {frame}");
+    }
+
+    /// As its description says, from the text that clients see.
+    fn checksum(&self) -> u32 {
+        let mut ascii = String::new();
+        let best = self.asks.iter().take(10).chain(self.bids.iter().rev().take(10));
+        for (price, quantity) in best {
+            // What was read of a text has as many decimals as it, so this is the text without dot.
+            write!(ascii, "{}{}", price.mantissa(), quantity.mantissa()).unwrap();
+        }
+        crc32fast::hash(ascii.as_bytes())
     }
 }
 

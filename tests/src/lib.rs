@@ -12,18 +12,25 @@ pub mod lane;
 pub mod eventually;
 
 pub mod client;
+pub mod browser;
 pub mod foreign;
+pub mod beside;
 pub mod second_gateway;
+pub mod second_fanout;
 pub mod book_table;
 pub mod wire;
 pub mod socket;
 pub mod channel;
 pub mod depth_book;
+pub mod book_keeper;
+pub mod order_updates;
 pub mod database;
 pub mod listing;
 
 pub mod malformed;
 pub mod bulk;
+pub mod stir;
+pub mod memory;
 pub mod small_disk;
 pub mod failing_sync;
 pub mod false_clock;

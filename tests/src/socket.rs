@@ -5,8 +5,14 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tungstenite::{Error, Message, WebSocket};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::{HeaderName, HeaderValue};
+use tungstenite::protocol::frame::Frame;
+use tungstenite::{Bytes, Error, Message, WebSocket};
+use xtask::client::now_ms;
+use xtask::signing::{KeyPair, WINDOW_MS, signed_text};
 
+use crate::client::Trader;
 use crate::eventually::{PATIENCE, SECOND};
 
 /// How long one read waits for a frame.
@@ -16,8 +22,12 @@ pub struct Socket {
     socket: WebSocket<TcpStream>,
     /// Every text frame so far, in order.
     pub heard: Vec<Value>,
+    /// Payloads of the pongs so far.
+    pub pongs: Vec<Bytes>,
     /// The code it was closed with; 0 when it broke without one.
     pub closed: Option<u16>,
+    /// How many fences there were.
+    fences: u64,
 }
 
 impl Socket {
@@ -26,15 +36,26 @@ impl Socket {
     }
 
     pub fn try_open(ws_url: &str) -> Result<Socket, String> {
+        Socket::try_open_with(ws_url, &[])
+    }
+
+    /// With more headers in its handshake.
+    pub fn try_open_with(ws_url: &str, headers: &[(&str, &str)]) -> Result<Socket, String> {
         let address = ws_url.trim_start_matches("ws://").trim_end_matches('/');
         let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(5 * SECOND)).unwrap();
         stream.set_write_timeout(Some(5 * SECOND)).unwrap();
-        let opened = tungstenite::client(format!("ws://{address}/"), stream);
+        let mut request = format!("ws://{address}/").into_client_request().unwrap();
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        let opened = tungstenite::client(request, stream);
         let (socket, _) = opened.map_err(|error| error.to_string())?;
         socket.get_ref().set_read_timeout(Some(READ)).unwrap();
-        Ok(Socket { socket, heard: Vec::new(), closed: None })
+        let (heard, pongs) = (Vec::new(), Vec::new());
+        Ok(Socket { socket, heard, pongs, closed: None, fences: 0 })
     }
 
     pub fn send(&mut self, request: &Value) {
@@ -42,7 +63,17 @@ impl Socket {
     }
 
     pub fn send_text(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).unwrap();
+        self.send_message(Message::text(text)).unwrap();
+    }
+
+    /// `Err` when the connection broke meanwhile.
+    pub fn send_message(&mut self, message: Message) -> Result<(), String> {
+        self.socket.send(message).map_err(|error| error.to_string())
+    }
+
+    /// One frame as it is, whole message or not.
+    pub fn send_frame(&mut self, frame: Frame) -> Result<(), String> {
+        self.send_message(Message::Frame(frame))
     }
 
     pub fn subscribe(&mut self, streams: &[&str]) {
@@ -52,39 +83,40 @@ impl Socket {
     /// `Err` when the connection broke meanwhile.
     pub fn try_subscribe(&mut self, streams: &[&str]) -> Result<(), String> {
         let request = json!({"method": "SUBSCRIBE", "params": streams}).to_string();
-        self.socket.send(Message::text(request)).map_err(|error| error.to_string())
+        self.send_message(Message::text(request))
     }
 
-    /// Subscribes, and returns when whatever happens from now on is heard. No answer tells: the
-    /// fan-out asks Redis for what is new to it a moment after it was asked itself, for all names
-    /// of a request at once. So a ticker is asked for with them, which comes every second.
+    /// With a signature of the trader's, as private streams ask for it.
+    pub fn subscribe_as(&mut self, trader: &Trader, streams: &[&str]) {
+        self.send(&signed_request(&trader.client.keys, streams));
+    }
+
+    /// Subscribes, and returns when whatever happens from now on is heard.
     pub fn listen(&mut self, streams: &[&str]) {
-        const TICKER: &str = "ticker.SOL_BTC";
-        self.unsubscribe(&[TICKER]);
+        self.subscribe(streams);
         self.fence();
-        let before = self.data(TICKER).count();
-        let streams: Vec<&str> = streams.iter().copied().chain([TICKER]).collect();
-        self.subscribe(&streams);
-        // The first may be on its way to somebody who left just now.
-        self.until("two tickers", |socket| {
-            (before + 2 <= socket.data(TICKER).count()).then_some(())
-        });
+    }
+
+    /// The same as this trader.
+    pub fn listen_as(&mut self, trader: &Trader, streams: &[&str]) {
+        self.subscribe_as(trader, streams);
+        self.fence();
     }
 
     pub fn unsubscribe(&mut self, streams: &[&str]) {
         self.send(&json!({"method": "UNSUBSCRIBE", "params": streams}));
     }
 
-    /// Returns when the server has read everything sent so far: it answers each bad request once,
-    /// in order, and this one by a code of its own.
+    /// Returns when everything sent so far is in effect: that is what a pong says.
     pub fn fence(&mut self) {
-        let is_fence = |frame: &Value| frame["error"]["code"] == 4008;
-        let fences = |socket: &Socket| socket.heard.iter().filter(|frame| is_fence(frame)).count();
-        let before = fences(self);
-        self.subscribe(&["depth.7ms.SOL_USDC"]);
-        self.until("the answer to a bad window", |socket| (before < fences(socket)).then_some(()));
-        let last = self.heard.iter().rposition(is_fence).unwrap();
-        self.heard.remove(last);
+        self.fences += 1;
+        let payload = Bytes::from(format!("fence {}", self.fences));
+        self.ping(payload.clone());
+        self.until("the pong", |socket| socket.pongs.contains(&payload).then_some(()));
+    }
+
+    pub fn ping(&mut self, payload: Bytes) {
+        self.send_message(Message::Ping(payload)).unwrap();
     }
 
     pub fn errors(&self) -> impl Iterator<Item = &Value> {
@@ -137,6 +169,7 @@ impl Socket {
                 let frame: Value = serde_json::from_str(&text).unwrap();
                 self.heard.push(frame);
             }
+            Ok(Message::Pong(payload)) => self.pongs.push(payload),
             Ok(Message::Close(frame)) => {
                 self.closed = Some(frame.map_or(0, |frame| frame.code.into()));
             }
@@ -147,7 +180,36 @@ impl Socket {
         }
     }
 
+    /// The connection itself, for what no client does to it.
+    pub fn stream(&self) -> &TcpStream {
+        self.socket.get_ref()
+    }
+
+    /// Says that it leaves, and waits for the answer.
+    pub fn close(mut self) {
+        self.socket.close(None).unwrap();
+        self.until_closed();
+    }
+
+    /// Ends as a client does whose machine has lost it: the server is sent a reset, if anything.
+    pub fn break_off(self) {
+        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        let option = nix::sys::socket::sockopt::Linger;
+        nix::sys::socket::setsockopt(self.stream(), option, &linger).unwrap();
+    }
+
     fn recent(&self) -> &[Value] {
         &self.heard[self.heard.len().saturating_sub(10)..]
     }
+}
+
+/// SUBSCRIBE with a signature made now.
+pub fn signed_request(keys: &KeyPair, streams: &[&str]) -> Value {
+    json!({"method": "SUBSCRIBE", "params": streams, "signature": signature(keys, now_ms())})
+}
+
+/// `signature` of a SUBSCRIBE.
+pub fn signature(keys: &KeyPair, timestamp_ms: u64) -> Value {
+    let signature = keys.sign(&signed_text("subscribe", &Value::Null, timestamp_ms)).unwrap();
+    json!([keys.api_key, signature, timestamp_ms.to_string(), WINDOW_MS.to_string()])
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use protocol::feed::{About, Head, Heads};
 use protocol::query::{AnswerBody, Ask};
-use protocol::{Catalog, GatewayId, MarketId, Sequence, keys};
+use protocol::{GatewayId, MarketId, MarketSpec, Sequence, keys};
 use service::SharedCatalog;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -57,6 +57,8 @@ struct Entry {
     number: u64,
     source: Box<dyn Source>,
     channel: String,
+    /// As it was when it was first wanted: what frames are made with never changes.
+    market: Option<MarketSpec>,
     /// Those made from it that somebody wants. **Invariant:** not empty.
     streams: Vec<StreamName>,
 }
@@ -233,24 +235,22 @@ impl Hub {
         tell: impl FnOnce(&mut dyn Source, Moment<'_>, &mut Vec<Act>),
     ) {
         let Some(entry) = self.entries.get_mut(&name) else { return };
-        let known = self.listing.get();
-        let market = name.market();
         let at = Moment {
             now,
             now_us: now_us(),
-            market: market.and_then(|market| known.catalog.market(market)),
-            head: market.and_then(|market| self.heads.get(&market).copied()),
+            market: entry.market.as_ref(),
+            head: name.market().and_then(|market| self.heads.get(&market).copied()),
         };
         let mut acts = std::mem::take(&mut self.acts);
         tell(entry.source.as_mut(), at, &mut acts);
         let asker = Asker(name, entry.number);
         for act in acts.drain(..) {
-            self.carry_out(asker, act, &known.catalog);
+            self.carry_out(asker, act);
         }
         self.acts = acts;
     }
 
-    fn carry_out(&mut self, by: Asker, act: Act, catalog: &Catalog) {
+    fn carry_out(&mut self, by: Asker, act: Act) {
         let Asker(name, _) = by;
         match act {
             Act::Ask { attempt, ask } => {
@@ -267,7 +267,7 @@ impl Hub {
                     }
                 }
             }
-            Act::Private { about, data } => self.tell_account(name, about, &data, catalog),
+            Act::Private { about, data } => self.tell_account(name, about, &data),
             Act::Break => self.break_off(name),
         }
     }
@@ -332,12 +332,13 @@ impl Hub {
         }
     }
 
-    fn tell_account(&mut self, name: SourceName, about: About, data: &str, catalog: &Catalog) {
+    fn tell_account(&mut self, name: SourceName, about: About, data: &str) {
         let Some(entry) = self.entries.get(&name) else { return };
+        let known = self.listing.get();
         for stream in &entry.streams {
             if let StreamName::Private { name, .. } = *stream
                 && tells_of(name, about)
-                && let Some(text) = stream.text(catalog)
+                && let Some(text) = stream.text(&known.catalog)
             {
                 let message = text_message(&[FRAME_START, &text, "\",\"data\":", data, "}"]);
                 self.audiences.tell(*stream, &message, &mut self.out);
@@ -347,8 +348,12 @@ impl Hub {
 
     fn break_off(&mut self, name: SourceName) {
         let Some(entry) = self.entries.get(&name) else { return };
+        let before = self.out.len();
         for stream in &entry.streams {
             self.audiences.break_off(*stream, CloseReason::Gap, &mut self.out);
+        }
+        if before < self.out.len() {
+            metrics::counter!("fanout_breaks_total", "stream" => name.kind()).increment(1);
         }
         self.forget_unwanted(name);
     }
@@ -358,7 +363,9 @@ impl Hub {
         if self.entries.contains_key(&name) {
             return true;
         }
-        let Some(channel) = name.channel(&self.listing.get().catalog) else { return false };
+        let known = self.listing.get();
+        let Some(channel) = name.channel(&known.catalog) else { return false };
+        let market = name.market().and_then(|market| known.catalog.market(market)).cloned();
         let source = sources::new(name);
         self.channels.insert(channel.clone(), name);
         self.wanted_last += 1;
@@ -366,7 +373,7 @@ impl Hub {
         self.wanted.send_modify(|wanted| {
             wanted.insert(channel.clone(), number);
         });
-        self.entries.insert(name, Entry { number, source, channel, streams: Vec::new() });
+        self.entries.insert(name, Entry { number, source, channel, market, streams: Vec::new() });
         true
     }
 

@@ -41,6 +41,20 @@ impl SourceName {
         }
     }
 
+    /// For the operator.
+    pub fn kind(self) -> &'static str {
+        match self {
+            SourceName::Public(topic) => match topic.kind {
+                Kind::Trade => "trade",
+                Kind::Ticker => "ticker",
+                Kind::BookTicker => "bookTicker",
+                Kind::Depth | Kind::DepthWindow(_) => "depth",
+                Kind::Kline(_) => "kline",
+            },
+            SourceName::Account(_) => "account",
+        }
+    }
+
     pub fn market(self) -> Option<MarketId> {
         match self {
             SourceName::Public(topic) => Some(topic.market),

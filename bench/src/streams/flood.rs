@@ -137,9 +137,12 @@ fn publish(
 
 /// As the engine publishes it.
 fn trade(channel: &str, time_us: u64, id: u64) -> String {
-    format!(
-        r#"{{"stream":"{channel}","data":{{"e":"trade","E":{time_us},"T":{time_us},"s":"{SYMBOL}","p":"61234.50","q":"0.01250","b":"288230376151{id:06}","a":"288230376152{id:06}","t":{id},"m":true}}}}"#
-    )
+    let (buyer, seller) = (288_230_376_151_000_000 + id, 288_230_376_152_000_000 + id);
+    let times = format!(r#""E":{time_us},"T":{time_us}"#);
+    let orders = format!(r#""b":"{buyer}","a":"{seller}""#);
+    let terms = format!(r#""s":"{SYMBOL}","p":"61234.50","q":"0.01250",{orders}"#);
+    let data = format!(r#"{{"e":"trade",{times},{terms},"t":{id},"m":true}}"#);
+    format!(r#"{{"stream":"{channel}","data":{data}}}"#)
 }
 
 struct Hearing<'a> {

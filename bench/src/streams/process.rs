@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn numbers_stand_behind_their_names() {
-        let text = "sockets: used 9\nTCP: inuse 5 orphan 0 tw 3 alloc 7 mem 12\nUDP: inuse 1 mem 4\n";
+        let text =
+            "sockets: used 9\nTCP: inuse 5 orphan 0 tw 3 alloc 7 mem 12\nUDP: inuse 1 mem 4\n";
         assert_eq!(number_behind(line(text, "TCP:"), " mem "), 12);
         assert_eq!(number_behind("RssAnon:\t    3120 kB\n", "RssAnon:"), 3120);
         assert_eq!(number_behind("", "x"), 0);

@@ -35,19 +35,8 @@ impl<'a> Report<'a> {
     }
 }
 
-const TRADES: [&str; 11] = [
-    "sockets",
-    "trades",
-    "from",
-    "first",
-    "p99",
-    "half",
-    "p99",
-    "99 %",
-    "p99",
-    "last",
-    "p99",
-];
+const TRADES: [&str; 11] =
+    ["sockets", "trades", "from", "first", "p99", "half", "p99", "99 %", "p99", "last", "p99"];
 const FLOODS: [&str; 12] = [
     "updates/s",
     "sockets",
@@ -163,7 +152,8 @@ fn flood(of: &FloodFigures) -> [String; 12] {
         format!("{:.0}", of.frames_per_second),
         percent(of.fanout_cpu),
         percent(of.client_cpu),
-        format!("{:.0}", of.frames_per_core),
+        // Below that the system's counting says nothing.
+        if of.fanout_cpu < 0.02 { "-".to_owned() } else { format!("{:.0}", of.frames_per_core) },
         milliseconds(of.lag_ns.p50),
         milliseconds(of.lag_ns.p99),
         milliseconds(of.last_lag_ns.p50),
