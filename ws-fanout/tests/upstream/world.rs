@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::book_checksum::book_checksum;
 use protocol::feed::{Head, Heads};
 use protocol::fixture::{catalog, market, price};
-use protocol::query::{Answer, AnswerBody, Ask, Depth, Listening, PublicTrade, Query};
+use protocol::query::{Answer, AnswerBody, Ask, Depth, DepthSince, Listening, PublicTrade, Query};
 use protocol::{
     AccountId, GatewayId, Lots, MarketId, OrderId, Price, Sequence, Side, TradeId, keys,
     stream_json,
@@ -36,6 +36,7 @@ pub struct Engine {
     pub asks: BTreeMap<u64, u64>,
     pub bids: BTreeMap<u64, u64>,
     pub update_id: u64,
+    pub touched: Vec<(bool, u64)>,
     /// Those that are remembered.
     pub trades: Vec<PublicTrade>,
     pub last_trade: u64,
@@ -59,6 +60,22 @@ impl Engine {
         Depth { bids, asks, update_id: self.update_id, time_us: self.update_id }
     }
 
+    /// Tells all levels there are or were, whatever changed them when.
+    fn since(&self, after: u64) -> DepthSince {
+        let Depth { update_id, time_us, .. } = self.depth();
+        let is_whole = after <= update_id;
+        let gone = self.touched.iter().map(|(is_bid, ticks)| (*is_bid, *ticks, 0));
+        let of = |side, levels: &BTreeMap<u64, u64>| -> Vec<(Price, Lots)> {
+            let gone = gone.clone().filter(|(is_bid, ..)| *is_bid == side);
+            let mut all: BTreeMap<u64, u64> = gone.map(|(_, ticks, lots)| (ticks, lots)).collect();
+            all.extend(levels);
+            if is_whole { Engine::levels(&all) } else { Vec::new() }
+        };
+        let (asks, mut bids) = (of(false, &self.asks), of(true, &self.bids));
+        bids.reverse();
+        DepthSince { bids, asks, update_id, time_us, checksum: self.checksum(), is_whole }
+    }
+
     pub fn checksum(&self) -> u32 {
         let Depth { asks, bids, .. } = self.depth();
         book_checksum(&market(), asks.into_iter(), bids.into_iter())
@@ -76,6 +93,7 @@ impl Engine {
             levels.insert(ticks, lots);
         }
         self.update_id += 1;
+        self.touched.push((side == Side::Bid, ticks));
         let change = [(price(ticks), Lots(lots))];
         let (asks, bids): (&[_], &[_]) = match side {
             Side::Ask => (&change, &[]),
@@ -132,6 +150,7 @@ impl Engine {
                 return None;
             }
             Ask::Depth { .. } => AnswerBody::Depth(self.depth()),
+            Ask::DepthSince { after, .. } => AnswerBody::DepthSince(self.since(*after)),
             Ask::Trades { after, .. } => {
                 let behind = self.trades.iter().filter(|trade| *after < trade.id).copied();
                 // So few that more than one answer may be needed.
