@@ -179,6 +179,7 @@ fn stalled_readers(world: &mut World) {
         let ids: Vec<u64> = ids.collect();
         assert!(ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{ids:?}");
         heard += ids.len();
+        eprintln!("{heard} {:?} {} {}", since.elapsed(), fanout.metric("fanout_sockets"), peak);
         well.heard.clear();
         peak = peak.max(resident_kib(fanout.pid()));
     }

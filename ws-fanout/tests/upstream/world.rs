@@ -147,25 +147,20 @@ impl Engine {
     }
 }
 
-pub struct World {
-    pub redis: Server,
-    pub engine: Arc<Mutex<Engine>>,
+/// The upstream, with its one worker's ends.
+pub struct Fanout {
     pub access: Access,
     pub disconnects: mpsc::Sender<ToDisconnects>,
     pub stop: CancellationToken,
     pub running: JoinHandle<()>,
     commands: mpsc::Sender<ToUpstream>,
     words: mpsc::Receiver<ToWorker>,
-    tokens: u64,
-    connection: Option<MultiplexedConnection>,
-    replica: JoinHandle<()>,
 }
 
-impl World {
-    pub async fn start() -> World {
-        let redis = Server::redis("upstream").unwrap();
+impl Fanout {
+    fn start(redis_url: &str) -> Fanout {
         let settings = Settings {
-            redis_url: redis.url.clone(),
+            redis_url: redis_url.to_owned(),
             asker: ASKER,
             listing: SharedCatalog::new(catalog()),
             redis_ready: Condition::default(),
@@ -174,24 +169,35 @@ impl World {
         let (commands, command_queue) = mpsc::channel(64);
         let (disconnects, said) = mpsc::channel(64);
         let (upstream, access) = connect(settings, vec![worker], command_queue, said).unwrap();
-        let (stop, engine) = (CancellationToken::new(), Arc::new(Mutex::new(Engine::default())));
-        engine.lock().unwrap().life = 1;
+        let stop = CancellationToken::new();
         let running = tokio::spawn(upstream.run(stop.clone()));
+        Fanout { access, disconnects, stop, running, commands, words }
+    }
+}
+
+pub struct World {
+    pub redis: Server,
+    pub engine: Arc<Mutex<Engine>>,
+    pub fanout: Fanout,
+    tokens: u64,
+    connection: Option<MultiplexedConnection>,
+    replica: JoinHandle<()>,
+}
+
+impl World {
+    pub async fn start() -> World {
+        let redis = Server::redis("upstream").unwrap();
+        let engine = Arc::new(Mutex::new(Engine { life: 1, ..Engine::default() }));
         let replica = tokio::spawn(answer_questions(redis.url.clone(), Arc::clone(&engine)));
-        let (tokens, connection) = (0, None);
-        World {
-            redis,
-            engine,
-            access,
-            disconnects,
-            stop,
-            running,
-            commands,
-            words,
-            tokens,
-            connection,
-            replica,
-        }
+        let fanout = Fanout::start(&redis.url);
+        World { redis, engine, fanout, tokens: 0, connection: None, replica }
+    }
+
+    /// The fan-out ends without a word.
+    pub async fn die_and_start_again(&mut self) {
+        self.fanout.running.abort();
+        assert!((&mut self.fanout.running).await.is_err());
+        self.fanout = Fanout::start(&self.redis.url);
     }
 
     pub fn engine(&self) -> MutexGuard<'_, Engine> {
@@ -268,13 +274,13 @@ impl World {
         self.tokens += 1;
         let token = Token(self.tokens);
         let worker = WorkerId(0);
-        self.commands.send(ToUpstream::Join { worker, stream, token }).await.unwrap();
+        self.fanout.commands.send(ToUpstream::Join { worker, stream, token }).await.unwrap();
         token
     }
 
     pub async fn leave(&mut self, stream: StreamName, token: Token) {
         let worker = WorkerId(0);
-        self.commands.send(ToUpstream::Leave { worker, stream, token }).await.unwrap();
+        self.fanout.commands.send(ToUpstream::Leave { worker, stream, token }).await.unwrap();
     }
 
     pub async fn join(&mut self, stream: StreamName) -> Token {
@@ -283,7 +289,7 @@ impl World {
         while start.elapsed() < DEADLINE {
             // Trades begin once the engine has said where it stands.
             self.tell_heads().await;
-            if let Ok(word) = timeout(Duration::from_millis(100), self.words.recv()).await {
+            if let Ok(word) = timeout(Duration::from_millis(100), self.fanout.words.recv()).await {
                 assert_eq!(word, Some(ToWorker::Joined { stream, token }));
                 return token;
             }
@@ -292,7 +298,7 @@ impl World {
     }
 
     pub async fn word(&mut self) -> ToWorker {
-        timeout(DEADLINE, self.words.recv()).await.expect("in time").expect("it runs")
+        timeout(DEADLINE, self.fanout.words.recv()).await.expect("in time").expect("it runs")
     }
 
     /// The next word is a message of the stream.
@@ -316,13 +322,13 @@ impl World {
     }
 
     pub fn is_silent(&mut self) -> bool {
-        self.words.try_recv().is_err()
+        self.fanout.words.try_recv().is_err()
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.running.abort();
+        self.fanout.running.abort();
         self.replica.abort();
     }
 }
