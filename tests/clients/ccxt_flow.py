@@ -14,6 +14,7 @@ from ccxt_stream_world import Streams, until
 from ccxt_world import SYMBOL
 
 MARKET = "SOL_USDC"
+MINUTE_MS = 60_000
 ROUNDS = 120
 AMOUNTS = ("0.1", "0.25", "0.5", "1.3")
 
@@ -68,6 +69,7 @@ class Flow(Streams):
         await self.orders_are_those_of_rest(listener)
         await self.balances_are_those_of_rest(listener)
         await self.ticker_is_that_of_rest(listener)
+        await self.candle_is_that_of_rest(listener)
 
     def act(self):
         self.trade("20.01", "0.1")
@@ -164,12 +166,22 @@ class Flow(Streams):
             self.assertEqual((told["free"], told["used"]), tuple(map(float, wallet[asset])))
 
     async def ticker_is_that_of_rest(self, listener):
-        rest = self.alice.fetch_ticker(SYMBOL)
         newest = lambda: listener.tickers[SYMBOL]
-        counted = lambda: newest()["info"]["n"] == int(rest["info"]["trades"])
-        await until("the ticker of REST", counted)
+        asked = lambda: self.alice.fetch_ticker(SYMBOL)
+        counted = lambda rest: rest["info"]["trades"] == str(newest()["info"]["n"]) and rest
+        rest = await until("the ticker of REST", lambda: counted(asked()))
         for name in ("open", "high", "low", "last", "baseVolume", "quoteVolume"):
             self.assertEqual(newest()[name], rest[name], name)
+
+    async def candle_is_that_of_rest(self, listener):
+        """This client takes a candle's end for its time, REST its start."""
+        newest = lambda: listener.ohlcvs[SYMBOL]["1m"][-1]
+
+        def same():
+            rest = self.alice.fetch_ohlcv(SYMBOL, "1m")
+            return newest() in [[start + MINUTE_MS, *numbers] for start, *numbers in rest]
+
+        await until("the candle of REST", same)
 
 
 if __name__ == "__main__":
