@@ -1,9 +1,9 @@
 //! Which levels of each book changed lately, and when: what leads from any update that somebody
 //! knows to the book as it is.
 //!
-//! Kept is the last change of each price, also of one that is gone. So it is of no account how many
-//! updates somebody has missed, and a book that was looked at in between is led on as well: whatever
-//! changed behind either of them is told.
+//! Kept is the last change of each price, also of one that is gone. So it is of no account how
+//! many updates somebody has missed, and a book that was looked at in between is led on as well:
+//! whatever changed behind either of them is told.
 
 use std::collections::HashMap;
 

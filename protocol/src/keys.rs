@@ -74,8 +74,8 @@ pub fn access(asker: GatewayId) -> String {
     format!("access:{asker}")
 }
 
-/// `armed:950`: set of the accounts whose orders that fan-out is to cancel when a socket closes; what
-/// its next life finds there has lost its sockets.
+/// `armed:950`: set of the accounts whose orders that fan-out is to cancel when a socket closes;
+/// what its next life finds there has lost its sockets.
 pub fn armed(asker: GatewayId) -> String {
     format!("armed:{asker}")
 }
