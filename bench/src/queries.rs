@@ -26,7 +26,7 @@ use engine::journal::follow::Follower;
 use engine::journal::reader::Mark;
 use engine::journal::segment::JournalId;
 use engine::openings::Openings;
-use engine::recent_trades::RecentTrades;
+use engine::recent::Recent;
 use engine::replica_loop::feed::Feed;
 use engine::replica_loop::snapshots::{Distances, Snapshots};
 use engine::replica_loop::{self, ReplicaChannels, ReplicaSettings};
@@ -158,7 +158,7 @@ fn one_load(
         now_us: clock::now_us,
         waiting_max,
         life: 1,
-        trades: RecentTrades::default(),
+        recent: Recent::default(),
         time_us: 0,
         conservation,
         parts: None,

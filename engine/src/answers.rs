@@ -6,10 +6,10 @@ use protocol::{AccountId, MarketId, Side, Standing, Target};
 
 use crate::account_data::leases::Leases;
 use crate::market_data;
-use crate::recent_trades::RecentTrades;
+use crate::recent::Recent;
 
 /// Levels a side of one depth answer.
-const LEVELS_MAX: usize = protocol::query::DEPTH_LEVELS_MAX as usize;
+const LEVELS_MAX: usize = 10_000;
 
 /// Trades of one answer. Who needs more asks again behind the last one.
 const TRADES_MAX: usize = 1000;
@@ -17,7 +17,7 @@ const TRADES_MAX: usize = 1000;
 /// What is known, and who listens.
 pub struct Sources<'a> {
     pub replica: &'a Replica,
-    pub trades: &'a RecentTrades,
+    pub recent: &'a Recent,
     pub leases: &'a mut Leases,
 }
 
@@ -40,7 +40,7 @@ pub fn answer(sources: Sources<'_>, query: &Query, now_us: u64) -> Option<Answer
 }
 
 fn body(sources: Sources<'_>, ask: &Ask, now_us: u64) -> Result<AnswerBody, Unanswered> {
-    let Sources { replica, trades, leases } = sources;
+    let Sources { replica, recent, leases } = sources;
     Ok(match ask {
         Ask::Balances { account } => AnswerBody::Balances(balances(replica, *account)),
         Ask::Order { account, market, target } => {
@@ -52,6 +52,9 @@ fn body(sources: Sources<'_>, ask: &Ask, now_us: u64) -> Result<AnswerBody, Unan
         }
         Ask::Depth { market, levels } => {
             AnswerBody::Depth(depth(listed(replica, *market)?, *levels as usize))
+        }
+        Ask::DepthSince { market, after } => {
+            AnswerBody::DepthSince(recent.levels.since(listed(replica, *market)?, *after))
         }
         Ask::Tickers { market, window } => {
             AnswerBody::Tickers(tickers(replica, *market, *window, now_us)?)
@@ -71,7 +74,7 @@ fn body(sources: Sources<'_>, ask: &Ask, now_us: u64) -> Result<AnswerBody, Unan
         Ask::Conservation => AnswerBody::Conservation(replica.conservation()),
         Ask::Trades { market, after } => {
             listed(replica, *market)?;
-            AnswerBody::Trades(trades.after(*market, *after, TRADES_MAX))
+            AnswerBody::Trades(recent.trades.after(*market, *after, TRADES_MAX))
         }
         Ask::Listen { account } => {
             let listening = leases.listen(*account, now_us);

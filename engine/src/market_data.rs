@@ -248,7 +248,7 @@ impl KlineFeed {
 }
 
 /// Of the book as it stands.
-fn checksum(market: &MarketReplica) -> u32 {
+pub fn checksum(market: &MarketReplica) -> u32 {
     let side = |side| market.levels().best_first(side);
     book_checksum(market.spec(), side(Side::Ask), side(Side::Bid))
 }

@@ -60,7 +60,7 @@ use crate::journal::{DurablePosition, JournalLoop};
 use crate::openings::{self, ListedMarkets, Opening, Openings};
 use crate::pinning;
 use crate::queries::{self, QueriesSettings};
-use crate::recent_trades::RecentTrades;
+use crate::recent::Recent;
 use crate::recovery::{self, Recovered};
 use crate::redis_link::{self, RedisLink};
 use crate::replica_loop::feed::Feed;
@@ -127,7 +127,7 @@ pub fn run(
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let data_dir = DataDir::open(&*disk, &config.data_dir)?;
     let journal = &data_dir.folders.journal;
-    let Recovered { replica, trades, tail, time_us, snapshot, unusable } =
+    let Recovered { replica, recent, tail, time_us, snapshot, unusable } =
         recovery::recover(&*disk, &data_dir.folders, &config.catalog, &config.limits)?;
     recovery::warn_of_terms(&replica, &config.catalog);
     let settings = WriterSettings {
@@ -181,14 +181,14 @@ pub fn run(
         crew: Crew::new(),
     };
     let start =
-        Start { replica, trades, writer, shards, archive, events, keeper, snapshot, time_us };
+        Start { replica, recent, writer, shards, archive, events, keeper, snapshot, time_us };
     pipeline.run(start, conditions)
 }
 
 /// What recovery hands to the threads.
 struct Start {
     replica: Replica,
-    trades: RecentTrades,
+    recent: Recent,
     writer: Writer,
     shards: Vec<Shard>,
     archive: Archive,
@@ -201,7 +201,7 @@ struct Start {
 
 impl Pipeline {
     fn run(mut self, start: Start, conditions: Conditions) -> Result<(), EngineError> {
-        let Start { replica, trades, writer, shards, archive, events, keeper, snapshot, time_us } =
+        let Start { replica, recent, writer, shards, archive, events, keeper, snapshot, time_us } =
             start;
         let last = replica.position();
         let position = Arc::clone(&archive.position);
@@ -219,7 +219,7 @@ impl Pipeline {
             now_us: clock::now_us,
             waiting_max: self.config.queries_max,
             life,
-            trades,
+            recent,
             time_us,
             conservation: conditions.conservation,
             parts: Some(Parts {

@@ -20,7 +20,7 @@ use crate::error::{EngineError, JournalError};
 use crate::journal::definitions::Definitions;
 use crate::journal::reader::{self, Begin, Progress, Source, Tail};
 use crate::journal::segment::{self, SegmentHeader};
-use crate::recent_trades::RecentTrades;
+use crate::recent::Recent;
 use crate::snapshot;
 use crate::snapshot::read::{self, Loaded, Pieces};
 
@@ -31,7 +31,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 pub struct Recovered {
     pub replica: Replica,
     /// Those behind the snapshot.
-    pub trades: RecentTrades,
+    pub recent: Recent,
     /// Where the journal ends; `None` when there is none yet.
     pub tail: Option<Tail>,
     /// Of the last command; 0 before the first.
@@ -104,7 +104,7 @@ impl Recovered {
     fn nothing(catalog: &Catalog) -> Recovered {
         Recovered {
             replica: Replica::new(catalog.clone()),
-            trades: RecentTrades::default(),
+            recent: Recent::default(),
             tail: None,
             time_us: 0,
             snapshot: Sequence(0),
@@ -120,7 +120,7 @@ impl Recovered {
                 let after = self.replica.position();
                 let frame = frame.map_err(|cause| EngineError::Decode { after, cause })?;
                 self.replica.apply(&frame)?;
-                self.trades.frame(&frame);
+                self.recent.frame(&frame, self.replica.applied());
                 self.time_us = self.time_us.max(frame.command.time_us);
             }
             pace.show(self.replica.position(), block.progress);

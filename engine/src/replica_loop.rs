@@ -27,7 +27,7 @@ use crate::error::{EngineError, JournalError};
 use crate::journal::block::Link;
 use crate::market_data::{MarketData, Pace};
 use crate::openings::Openings;
-use crate::recent_trades::RecentTrades;
+use crate::recent::Recent;
 
 pub mod feed;
 mod listing_feed;
@@ -72,7 +72,7 @@ pub struct ReplicaSettings {
     /// Of the engine, as its heartbeat says.
     pub life: u64,
     /// Those that recovery came by.
-    pub trades: RecentTrades,
+    pub recent: Recent,
     /// Of the last command that `replica` knows.
     pub time_us: u64,
     /// Whether the books add up.
@@ -147,7 +147,7 @@ struct ReplicaLoop {
     replica: Replica,
     settings: ReplicaSettings,
     market_data: MarketData,
-    trades: RecentTrades,
+    recent: Recent,
     account_data: AccountData,
     snapshots: Snapshots,
     openings: Openings,
@@ -180,7 +180,7 @@ impl ReplicaLoop {
         ReplicaLoop {
             switches: Switches::new(&replica),
             market_data: MarketData::new(&replica, (settings.now_us)()),
-            trades: std::mem::take(&mut settings.trades),
+            recent: std::mem::take(&mut settings.recent),
             heads: HeadsFeed::new(settings.life),
             account_data: AccountData::new(settings.life),
             status: StatusFeed::new(settings.parts.take()),
@@ -248,7 +248,7 @@ impl ReplicaLoop {
         let now_us = self.settings.now_us;
         self.account_data.before(&self.replica, frame, now_us);
         self.replica.apply(frame)?;
-        self.trades.frame(frame);
+        self.recent.frame(frame, self.replica.applied());
         self.switches.take_frame(frame);
         self.listing.frame(frame);
         if let (Action::ListMarket(listing), Outcome::MarketListed) =
@@ -319,8 +319,8 @@ impl ReplicaLoop {
             count_expired(1);
             return;
         }
-        let (replica, trades, leases) = (&self.replica, &self.trades, self.account_data.leases());
-        let sources = Sources { replica, trades, leases };
+        let (replica, recent, leases) = (&self.replica, &self.recent, self.account_data.leases());
+        let sources = Sources { replica, recent, leases };
         let Some(answer) = answers::answer(sources, query, now_us) else {
             metrics::counter!("engine_queries_dropped_total", "reason" => "leases").increment(1);
             return;

@@ -74,6 +74,12 @@ pub fn access(asker: GatewayId) -> String {
     format!("access:{asker}")
 }
 
+/// `armed:950`: set of the accounts whose orders that fan-out is to cancel when a socket closes;
+/// what its next life finds there has lost its sockets.
+pub fn armed(asker: GatewayId) -> String {
+    format!("armed:{asker}")
+}
+
 /// `account@17`: private updates of one account, JSON [`crate::feed::AccountMessage`]; only while a
 /// lease of [`crate::query::Ask::Listen`] runs.
 pub fn account(account: AccountId) -> String {

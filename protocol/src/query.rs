@@ -38,10 +38,16 @@ pub enum Ask {
         account: AccountId,
         market: Option<MarketId>,
     },
-    /// At most `levels` a side, and at most [`DEPTH_LEVELS_MAX`].
+    /// At most `levels` a side.
     Depth {
         market: MarketId,
         levels: u32,
+    },
+    /// What leads to the book as it is from any moment behind that update of it. A number that no
+    /// update has gives just where the book stands.
+    DepthSince {
+        market: MarketId,
+        after: u64,
     },
     /// Rolling statistics of one market, or of all.
     Tickers {
@@ -79,9 +85,6 @@ pub enum Ask {
     },
 }
 
-/// Levels a side of one [`Ask::Depth`], however many are asked for.
-pub const DEPTH_LEVELS_MAX: u32 = 10_000;
-
 /// How long a [`Ask::Listen`] holds; asking again prolongs it.
 pub const LISTEN_LEASE_MS: u64 = 30_000;
 
@@ -108,6 +111,7 @@ pub enum AnswerBody {
     Order(Option<Standing>),
     OpenOrders(Vec<Standing>),
     Depth(Depth),
+    DepthSince(DepthSince),
     Tickers(Vec<Ticker>),
     Account {
         exists: bool,
@@ -140,6 +144,22 @@ pub struct Depth {
     pub update_id: u64,
     /// Engine time of that change.
     pub time_us: u64,
+}
+
+/// Levels best first on both sides: every one that changed behind the update that was named, as it
+/// is now. Zero lots: it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepthSince {
+    pub bids: Vec<(Price, Lots)>,
+    pub asks: Vec<(Price, Lots)>,
+    /// As in [`Depth`].
+    pub update_id: u64,
+    pub time_us: u64,
+    /// [`crate::book_checksum`]
+    pub checksum: u32,
+    /// Otherwise it is not remembered what changed, or that update has not been, and no level is
+    /// told.
+    pub is_whole: bool,
 }
 
 /// A trade as everybody may know it.

@@ -14,6 +14,7 @@ from ccxt_stream_world import Streams, until
 from ccxt_world import SYMBOL
 
 MARKET = "SOL_USDC"
+MINUTE_MS = 60_000
 ROUNDS = 120
 AMOUNTS = ("0.1", "0.25", "0.5", "1.3")
 
@@ -36,7 +37,8 @@ class Flow(Streams):
             if chance < 0.1:
                 mine.append(await account.create_order(SYMBOL, "market", side, amount))
             elif chance < 0.3 and mine:
-                with contextlib.suppress(ccxt.OrderNotFound):
+                # What this client makes of RESOURCE_NOT_FOUND: the order is done already.
+                with contextlib.suppress(ccxt.ExchangeNotAvailable):
                     await account.cancel_order(self.random.choice(mine[-5:])["id"], SYMBOL)
             else:
                 price = Decimal(self.random.randint(1980, 2020)) / 100
@@ -67,6 +69,7 @@ class Flow(Streams):
         await self.orders_are_those_of_rest(listener)
         await self.balances_are_those_of_rest(listener)
         await self.ticker_is_that_of_rest(listener)
+        await self.candle_is_that_of_rest(listener)
 
     def act(self):
         self.trade("20.01", "0.1")
@@ -94,9 +97,9 @@ class Flow(Streams):
         self.assertEqual({name: type(frames[-1][name]) for name in frames[-1]}, types)
 
     async def trades_are_those_of_rest(self, kept):
-        (newest,) = self.alice.fetch_trades(SYMBOL, None, 1)
         ids = lambda: [int(trade["id"]) for trades in kept for trade in trades]
-        await until("the last trade", lambda: ids()[-1] == int(newest["id"]))
+        newest = lambda: int(self.alice.fetch_trades(SYMBOL, None, 1)[0]["id"])
+        await until("the last trade", lambda: newest() == ids()[-1])
         told = ids()
         self.assertEqual(told, list(range(told[0], told[-1] + 1)))
         rest = {one["id"]: one for one in self.alice.fetch_trades(SYMBOL, None, 1000)}
@@ -163,12 +166,22 @@ class Flow(Streams):
             self.assertEqual((told["free"], told["used"]), tuple(map(float, wallet[asset])))
 
     async def ticker_is_that_of_rest(self, listener):
-        rest = self.alice.fetch_ticker(SYMBOL)
         newest = lambda: listener.tickers[SYMBOL]
-        counted = lambda: newest()["info"]["n"] == int(rest["info"]["trades"])
-        await until("the ticker of REST", counted)
+        asked = lambda: self.alice.fetch_ticker(SYMBOL)
+        counted = lambda rest: rest["info"]["trades"] == str(newest()["info"]["n"]) and rest
+        rest = await until("the ticker of REST", lambda: counted(asked()))
         for name in ("open", "high", "low", "last", "baseVolume", "quoteVolume"):
             self.assertEqual(newest()[name], rest[name], name)
+
+    async def candle_is_that_of_rest(self, listener):
+        """This client takes a candle's end for its time, REST its start."""
+        newest = lambda: listener.ohlcvs[SYMBOL]["1m"][-1]
+
+        def same():
+            rest = self.alice.fetch_ohlcv(SYMBOL, "1m")
+            return newest() in [[start + MINUTE_MS, *numbers] for start, *numbers in rest]
+
+        await until("the candle of REST", same)
 
 
 if __name__ == "__main__":

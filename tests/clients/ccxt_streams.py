@@ -119,7 +119,7 @@ class Trades(Streams):
         self.assertEqual([trade["order"] for trade in told[-4:]], [one["id"] for one in takers])
         self.assertEqual([trade["side"] for trade in told[-4:]], ["buy"] * 3 + ["sell"])
         self.assertEqual([trade["price"] for trade in told[-4:]], [20.02, 20.03, 20.04, 19.9])
-        rest = {one["id"]: one for one in self.alice.fetch_trades(SYMBOL, None, 100)}
+        rest = self.trades_of_rest(last["id"])
         for trade in told:
             for name in ("symbol", "price", "amount", "cost", "side"):
                 self.assertEqual(trade[name], rest[trade["id"]][name], name)
@@ -134,6 +134,13 @@ class Trades(Streams):
                 },
             )
             self.assertEqual(info["T"] // 1000, rest[trade["id"]]["timestamp"])
+
+    def trades_of_rest(self, last):
+        def all_of_them():
+            trades = {one["id"]: one for one in self.alice.fetch_trades(SYMBOL, None, 100)}
+            return trades if last in trades else None
+
+        return eventually("the last trade of REST", all_of_them)
 
     @staticmethod
     def by(kept, taker):
@@ -425,7 +432,8 @@ class Unwatching(Streams):
     async def test_prices_watched_again_come_once(self):
         listener = self.listener("ALICE")
         again = lambda: self.sell("25.01", "1")
-        for kind, what in (("ticker", SYMBOL), ("tickers", [SYMBOL, ETHER]), ("bids_asks", [SYMBOL])):
+        both = [SYMBOL, ETHER]
+        for kind, what in (("ticker", SYMBOL), ("tickers", both), ("bids_asks", [SYMBOL])):
             watch, unwatch = (getattr(listener, f"{way}watch_{kind}") for way in ("", "un_"))
             end = self.start(self.until_unwatched(watch, [what]))
             known = listener.bidsasks if kind == "bids_asks" else listener.tickers
@@ -438,6 +446,34 @@ class Unwatching(Streams):
         for stream in ("ticker.SOL_USDC", "ticker.ETH_USDC", "bookTicker.SOL_USDC"):
             times = [data["E"] for data in listener.heard(stream)]
             self.assertEqual(times, sorted(set(times)), stream)
+
+    async def test_ends_that_raise_within_the_client_are_taken_all_the_same(self):
+        # They were sent before this client looks for what it does not have.
+        listener, other = self.listener("ALICE"), self.listener("ALICE")
+        ends = [
+            self.start(self.until_unwatched(listener.watch_orders, [])),
+            self.start(self.until_unwatched(listener.watch_positions, [])),
+            self.start(self.until_unwatched(listener.watch_positions, [[SYMBOL]])),
+        ]
+        self.keep(other.watch_orders)
+        stream = "account.orderUpdate"
+        heard = lambda: listener.heard(stream) and other.heard(stream)
+        await self.primed("orders", heard, lambda: self.sell("25.01", "1"))
+        for unwatch, arguments in (
+            (listener.un_watch_orders, []),
+            (listener.un_watch_positions, []),
+            (listener.un_watch_positions, [[SYMBOL]]),
+        ):
+            with self.assertRaises((AttributeError, TypeError)):
+                await unwatch(*arguments)
+        for end in ends:
+            await soon("a watch that ends", end)
+        await soon("a ticker", listener.watch_ticker("SOL/BTC"))
+        before, of_other = len(listener.heard(stream)), len(other.heard(stream))
+        self.alice.cancel_all_orders(SYMBOL)
+        await until("what the other goes on to hear", lambda: of_other < len(other.heard(stream)))
+        await soon("a ticker", listener.watch_ticker("SOL/BTC"))
+        self.assertEqual(len(listener.heard(stream)), before)
 
 
 if __name__ == "__main__":

@@ -153,13 +153,13 @@ fn two_traders(world: &mut World) -> [Trader; 2] {
 /// They subscribe and never read again, while trades flow.
 fn stalled_readers(world: &mut World) {
     const STALLED: usize = 300;
-    const TRADES_MAX: usize = 30_000;
-    let bounds = [("outbox_frames_max", 2_000), ("close_ms_max", 1_000)];
+    const TRADES_MAX: usize = 60_000;
+    let bounds = [("outbox_frames_max", 2_000), ("close_ms_max", 200)];
     let fanout = SecondFanout::start(world, &bounds);
     let mut stalled: Vec<Socket> = (0..STALLED).map(|_| fanout.socket()).collect();
     for socket in &mut stalled {
         small_buffer(socket.stream());
-        socket.listen(&[TRADES]);
+        socket.listen(&[TRADES, "trade@ETH_USDC", "depth.ETH_USDC", "bookTicker.ETH_USDC"]);
     }
     let mut well = fanout.socket();
     well.listen(&[TRADES]);
@@ -179,6 +179,7 @@ fn stalled_readers(world: &mut World) {
         let ids: Vec<u64> = ids.collect();
         assert!(ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{ids:?}");
         heard += ids.len();
+        eprintln!("{heard} {:?} {} {}", since.elapsed(), fanout.metric("fanout_sockets"), peak);
         well.heard.clear();
         peak = peak.max(resident_kib(fanout.pid()));
     }

@@ -193,7 +193,7 @@ fn what_never_rests(world: &mut World) {
     bob.heard(&other, &["orderAccepted New"]);
     // A refused one tells nothing: the next that is told is the one behind it.
     let before = bob.socket.data(ORDERS).count();
-    bob.trader.place(&limit(SYMBOL, "Bid", "100", "1000000")).refused(400, "INSUFFICIENT_FUNDS");
+    bob.trader.place(&limit(SYMBOL, "Bid", "100", "1000")).refused(400, "INSUFFICIENT_FUNDS");
     let next = bob.place(&limit(SYMBOL, "Bid", "1", "1"));
     bob.heard(&next, &["orderAccepted New"]);
     assert_eq!(bob.socket.data(ORDERS).count(), before + 1);

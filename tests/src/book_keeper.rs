@@ -150,20 +150,16 @@ impl View {
 
     fn apply(&mut self) {
         let Some(book) = &mut self.book else { return };
-        for frame in self.waiting.drain(..) {
-            let (first, last) = (frame["U"].as_u64().unwrap(), frame["u"].as_u64().unwrap());
-            if last <= book.last_update {
-                continue;
-            }
-            if !self.has_begun && book.last_update + 1 < first {
-                // The subscription took effect behind the snapshot, which is too old.
-                self.book = None;
-                self.waiting = vec![frame];
-                return;
-            }
-            book.apply(&frame);
-            self.has_begun = true;
+        let snapshot = book.last_update;
+        self.waiting.retain(|frame| snapshot < frame["u"].as_u64().unwrap());
+        let first = self.waiting.first().map(|frame| frame["U"].as_u64().unwrap());
+        if !self.has_begun && first.is_some_and(|first| snapshot + 1 < first) {
+            // The subscription took effect behind the snapshot, which is too old.
+            self.book = None;
+            return;
         }
+        self.has_begun |= first.is_some();
+        self.waiting.drain(..).for_each(|frame| book.apply(&frame));
     }
 
     fn is_at(&self, end: &End) -> bool {

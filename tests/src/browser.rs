@@ -1,5 +1,7 @@
 //! Somebody who came with an e-mail address and a password, and has a session in place of a key.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use ureq::http::Method;
 use xtask::client::{Client, now_ms};
@@ -41,7 +43,7 @@ impl Browser {
         let headers = [("Cookie", self.cookie.as_str()), ("X-CSRF-Token", self.csrf.as_str())];
         let url = format!("{}{path}", self.rest_url);
         let answer = http::call(method, &url, &headers, Some(body), 15 * SECOND).unwrap();
-        Reply::of(answer, SECOND * 0)
+        Reply::of(answer, Duration::ZERO)
     }
 
     /// One who trades with a key of this account that may only read.

@@ -48,6 +48,7 @@ impl DepthBook {
             self.last_update + 1,
             first - 1
         );
+        let before = self.last_update;
         for (side, changes) in [(&mut self.bids, &frame["b"]), (&mut self.asks, &frame["a"])] {
             for (price, quantity) in rows(changes) {
                 if quantity.is_zero() {
@@ -60,8 +61,8 @@ impl DepthBook {
         self.last_update = last;
         let (bid, ask) = (self.bids.last_key_value(), self.asks.first_key_value());
         let crossed = bid.zip(ask).is_some_and(|((bid, _), (ask, _))| ask <= bid);
-        assert!(!crossed, "the book is crossed after {frame}");
-        assert_eq!(frame["k"], self.checksum(), "another book after {frame}");
+        assert!(!crossed, "the book of {before} is crossed after {frame}");
+        assert_eq!(frame["k"], self.checksum(), "another book than after {before} and {frame}");
     }
 
     /// As its description says, from the text that clients see.

@@ -82,7 +82,7 @@ impl Connection {
 
     pub async fn run(mut self) {
         let (shared, peer) = (Rc::clone(&self.shared), Rc::clone(&self.peer));
-        shared.worker.admit(Rc::clone(&peer));
+        let _admitted = Admitted::new(&shared.worker, &peer);
         tokio::select! {
             () = peer.ending() => (),
             () = self.listen() => (),
@@ -106,7 +106,6 @@ impl Connection {
                 () = keep_writing(&shared.worker, &peer) => (),
             }
         }
-        shared.worker.dismiss(&peer);
     }
 
     /// Until the client closes.
@@ -252,6 +251,29 @@ impl Connection {
 
     fn refuse(&self, error: RequestError) {
         self.shared.worker.tell_one(&self.peer, &wire::text_message(&[error.frame()]));
+    }
+}
+
+/// A socket the worker knows of, for as long as its connection runs, however that ends.
+struct Admitted {
+    worker: Rc<Worker>,
+    peer: Rc<Peer>,
+}
+
+impl Admitted {
+    fn new(worker: &Rc<Worker>, peer: &Rc<Peer>) -> Admitted {
+        worker.admit(Rc::clone(peer));
+        Admitted { worker: Rc::clone(worker), peer: Rc::clone(peer) }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.peer.break_off();
+        for stream in self.peer.hears() {
+            self.peer.stop_hearing(stream);
+        }
+        self.worker.dismiss(&self.peer);
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use protocol::query::{AnswerBody, Ask};
 use protocol::{AccountId, Action, Command, GatewayId, Origin, RECORD_BYTES, keys};
-use redis::RedisResult;
 use redis::aio::ConnectionManager;
+use redis::{AsyncCommands, RedisResult};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -49,21 +49,36 @@ enum Done {
         doubts: u64,
         epoch: Option<u32>,
     },
+    /// Whose sockets died with an earlier life.
+    Recalled(RedisResult<Vec<u32>>),
     Sent {
         leases: Vec<AccountId>,
         outcome: RedisResult<()>,
     },
 }
 
+/// What goes out together.
+#[derive(Debug)]
+struct Batch {
+    /// Whose sockets would die with this process.
+    remembered: Vec<u32>,
+    records: Vec<Record>,
+    /// Who has none any more.
+    forgotten: Vec<u32>,
+    /// Whose leases are among the records.
+    leases: Vec<AccountId>,
+}
+
 #[derive(Default)]
 struct State {
+    has_recalled: bool,
     /// How many sockets; none stands for none.
     armed: HashMap<AccountId, usize>,
     /// Whose lease is to be said anew, as it is then.
     to_lease: HashSet<AccountId>,
     to_expire: Vec<AccountId>,
-    /// Expiries that have their name, in order; sent until Redis has them.
-    named: Vec<Record>,
+    /// Expiries that have their name, in order, with whose they are; sent until Redis has them.
+    named: Vec<(AccountId, Record)>,
     epoch: Option<u32>,
     /// How many commands of this epoch there were.
     sequence: u64,
@@ -76,10 +91,10 @@ impl Disconnects {
     /// is still armed has its orders cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut state = State::default();
-        let mut doing: Option<BoxFuture<'static, Done>> = None;
         let mut renewals = interval(RENEW_EVERY);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut doing = self.next(&mut state);
         loop {
             let retry_at = state.retry_at.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -131,6 +146,10 @@ impl Disconnects {
         if state.retry_at.is_some() || !state.has_work() {
             return None;
         }
+        if !state.has_recalled {
+            let (mut redis, armed) = (self.redis.clone(), keys::armed(self.asker));
+            return Some(Box::pin(async move { Done::Recalled(redis.smembers(armed).await) }));
+        }
         let Some(epoch) = state.epoch else {
             let engine = *self.engine.borrow();
             state.doubts = engine.doubts;
@@ -140,19 +159,26 @@ impl Disconnects {
                 Done::Epoch { doubts: engine.doubts, epoch: taking.await }
             }));
         };
-        let (records, leases) = state.name(self.asker, epoch);
-        let mut redis = self.redis.clone();
-        Some(Box::pin(async move {
-            let stream = keys::orders(keys::ACCOUNTS);
-            let mut pipeline = redis::pipe();
-            for record in &records {
-                let add = pipeline.cmd("XADD").arg(&stream).arg("*");
-                add.arg(keys::COMMAND_FIELD).arg(record.as_slice()).ignore();
-            }
-            let outcome = pipeline.exec_async(&mut redis).await;
-            Done::Sent { leases, outcome }
-        }))
+        let batch = state.name(self.asker, epoch);
+        Some(Box::pin(send(self.redis.clone(), self.asker, batch)))
     }
+}
+
+async fn send(mut redis: ConnectionManager, asker: GatewayId, batch: Batch) -> Done {
+    let (stream, armed) = (keys::orders(keys::ACCOUNTS), keys::armed(asker));
+    let mut pipeline = redis::pipe();
+    // Before its lease and until after its expiry: a life that finds too many does no harm.
+    if !batch.remembered.is_empty() {
+        pipeline.sadd(&armed, &batch.remembered).ignore();
+    }
+    for record in &batch.records {
+        let add = pipeline.cmd("XADD").arg(&stream).arg("*");
+        add.arg(keys::COMMAND_FIELD).arg(record.as_slice()).ignore();
+    }
+    if !batch.forgotten.is_empty() {
+        pipeline.srem(&armed, &batch.forgotten).ignore();
+    }
+    Done::Sent { leases: batch.leases, outcome: pipeline.exec_async(&mut redis).await }
 }
 
 /// Cancel safe: what is under way stays where it is.
@@ -231,25 +257,31 @@ impl State {
     }
 
     fn has_work(&self) -> bool {
-        !(self.to_lease.is_empty() && self.to_expire.is_empty() && self.named.is_empty())
+        let is_done =
+            self.to_lease.is_empty() && self.to_expire.is_empty() && self.named.is_empty();
+        !(self.has_recalled && is_done)
     }
 
-    /// Records to be sent, and whose leases are among them.
-    fn name(&mut self, asker: GatewayId, epoch: u32) -> (Vec<Record>, Vec<AccountId>) {
+    fn name(&mut self, asker: GatewayId, epoch: u32) -> Batch {
         let State { armed, sequence, named, to_expire, to_lease, .. } = self;
         let mut record = |action| {
             *sequence += 1;
             let origin = Origin { gateway: asker, epoch, sequence: *sequence };
             Command { origin, time_us: 0, action }.encode()
         };
-        named.extend(to_expire.drain(..).map(|account| record(expiry(account, asker))));
-        let mut records = named.clone();
+        let expired = to_expire.drain(..);
+        named.extend(expired.map(|account| (account, record(expiry(account, asker)))));
+        let mut records: Vec<Record> = named.iter().map(|(_, record)| *record).collect();
         let leases: Vec<AccountId> = to_lease.drain().collect();
         records.extend(leases.iter().map(|account| {
             let timeout_ms = if armed.contains_key(account) { LEASE_MS } else { 0 };
             record(lease(*account, asker, timeout_ms))
         }));
-        (records, leases)
+        let spoken_of = named.iter().map(|(account, _)| *account).chain(leases.iter().copied());
+        let (remembered, forgotten): (Vec<_>, Vec<_>) =
+            spoken_of.partition(|account| armed.contains_key(account));
+        let ids = |accounts: Vec<AccountId>| accounts.into_iter().map(AccountId::get).collect();
+        Batch { remembered: ids(remembered), records, forgotten: ids(forgotten), leases }
     }
 
     fn done(&mut self, done: Done) {
@@ -261,6 +293,14 @@ impl State {
             // Doubted meanwhile: taken anew at once.
             Done::Epoch { epoch: Some(_), .. } => (),
             Done::Epoch { epoch: None, .. } => self.retry_at = Some(Instant::now() + RETRY_AFTER),
+            Done::Recalled(Ok(found)) => {
+                self.has_recalled = true;
+                self.to_expire.extend(found.into_iter().filter_map(AccountId::new));
+            }
+            Done::Recalled(Err(error)) => {
+                tracing::warn!(%error, "who was armed before cannot be found out yet");
+                self.retry_at = Some(Instant::now() + RETRY_AFTER);
+            }
             Done::Sent { outcome: Ok(()), .. } => {
                 let fired = metrics::counter!("fanout_cancelled_on_disconnect_total");
                 fired.increment(self.named.len() as u64);
@@ -301,13 +341,14 @@ mod tests {
 
     #[test]
     fn a_closed_socket_expires_and_those_that_live_are_leased_again() {
-        let mut state = State::default();
+        let mut state = State { has_recalled: true, ..State::default() };
         [1, 1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
-        let (records, mut leases) = state.name(ASKER, 5);
-        leases.sort();
-        assert_eq!((records.len(), leases), (2, vec![account(1), account(2)]));
+        let Batch { mut remembered, records, forgotten, .. } = state.name(ASKER, 5);
+        remembered.sort();
+        assert_eq!((remembered, records.len(), forgotten), (vec![1, 2], 2, vec![]));
         [1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Closed(account(id))));
-        let (records, _) = state.name(ASKER, 5);
+        let Batch { remembered, records, forgotten, .. } = state.name(ASKER, 5);
+        assert_eq!((remembered, forgotten), (vec![1, 1], vec![2]));
         let expected = [
             (expiry(account(1), ASKER), 3),
             (expiry(account(2), ASKER), 4),
@@ -320,41 +361,42 @@ mod tests {
 
     #[test]
     fn who_thinks_better_of_it_gives_the_lease_back() {
-        let mut state = State::default();
+        let mut state = State { has_recalled: true, ..State::default() };
         state.note(ToDisconnects::Armed(account(1)));
         state.name(ASKER, 5);
         state.note(ToDisconnects::Disarmed(account(1)));
-        let (records, _) = state.name(ASKER, 5);
+        let Batch { records, forgotten, .. } = state.name(ASKER, 5);
+        assert_eq!(forgotten, [1]);
         assert_eq!(actions(&records), [(lease(account(1), ASKER, 0), 2)]);
     }
 
     #[test]
     fn what_could_not_be_sent_is_sent_again_under_its_name() {
-        let mut state = State::default();
+        let mut state = State { has_recalled: true, ..State::default() };
         [1, 2].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
         state.note(ToDisconnects::Closed(account(1)));
-        let (first, leases) = state.name(ASKER, 5);
+        let Batch { records: first, leases, .. } = state.name(ASKER, 5);
         let error = redis::RedisError::from((redis::ErrorKind::Io, "away"));
         state.done(Done::Sent { leases, outcome: Err(error) });
         assert!(state.has_work() && state.retry_at.is_some());
-        let (second, _) = state.name(ASKER, 6);
+        let Batch { records: second, .. } = state.name(ASKER, 6);
         assert_eq!(first[0], second[0], "the expiry");
         assert_eq!(Command::decode(&second[1]).unwrap().origin.epoch, 6, "the lease");
     }
 
     #[test]
     fn at_the_end_every_armed_account_expires() {
-        let mut state = State::default();
+        let mut state = State { has_recalled: true, ..State::default() };
         [1, 1].into_iter().for_each(|id| state.note(ToDisconnects::Armed(account(id))));
         state.end();
-        let (records, leases) = state.name(ASKER, 5);
+        let Batch { records, leases, forgotten, .. } = state.name(ASKER, 5);
         assert_eq!(actions(&records), [(expiry(account(1), ASKER), 1)]);
-        assert!(leases.is_empty());
+        assert_eq!((leases, forgotten), (vec![], vec![1]));
     }
 
     #[test]
     fn an_epoch_that_was_doubted_while_it_was_taken_does_not_count() {
-        let mut state = State::default();
+        let mut state = State { has_recalled: true, ..State::default() };
         state.look_at(EngineState { doubts: 1, ..EngineState::default() });
         state.done(Done::Epoch { doubts: 0, epoch: Some(5) });
         assert_eq!(state.epoch, None);

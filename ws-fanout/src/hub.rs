@@ -279,7 +279,7 @@ impl Hub {
             if let StreamName::Public { topic, .. } = *stream
                 && matches!(topic.kind, Kind::DepthWindow(_))
             {
-                // Its first frame begins behind what the mirror of the book says now.
+                // Its first frame begins behind what its source has told.
                 self.windows.entry(topic).or_default();
             }
         }

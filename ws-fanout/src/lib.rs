@@ -5,7 +5,7 @@
 //!                    ▲  │        ▲                                   │
 //!   replica ◀─ questions│        └── subscriptions ◀── connection ◀──┘ requests
 //!                       ▼                                  │
-//!                 mirror, conflate              access, disconnects ─▶ gateway, engine
+//!                 sources, conflate             access, disconnects ─▶ gateway, engine
 //! ```
 //!
 //! **Invariant:** a frame is made at most once per form of its name and shared by all who hear it.
@@ -34,7 +34,6 @@ mod hub;
 mod audience;
 mod sources;
 mod continuity;
-mod mirror;
 mod depth_update;
 mod conflate;
 mod feed;

@@ -14,8 +14,8 @@ use crate::pusher::Push;
 
 /// How long an answer is waited for before the question is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Asked at the same time. An answer with a deep book is half a megabyte, and Redis cuts off who
-/// lets 32 of those wait.
+/// Asked at the same time. An answer about a book that changed all over is half a megabyte, and
+/// Redis cuts off who lets 32 of those wait.
 const ASKED_MAX: usize = 16;
 
 /// Clones ask under the same name.

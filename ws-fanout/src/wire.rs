@@ -69,6 +69,8 @@ fn put_head(out: &mut BytesMut, opcode: u8, length: usize) {
 pub struct Reader {
     socket: Rc<TcpStream>,
     context: WebSocketContext,
+    /// A violation was told: what comes behind it means nothing, and the library must not see it.
+    is_broken: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,12 +96,36 @@ impl Reader {
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let (part, role) = (first.to_vec(), Role::Server);
         let context = WebSocketContext::from_partially_read(part, role, Some(config));
-        Reader { socket, context }
+        Reader { socket, context, is_broken: false }
     }
 
     /// What the library wants written (pongs, and its answer to a Close) is given to `reply`.
     /// Cancel safe: what is not yet whole stays.
     pub async fn next(&mut self, reply: impl Fn(&[u8])) -> Incoming {
+        if self.is_broken {
+            self.discard_all().await;
+            return Incoming::Closed;
+        }
+        let next = self.read(reply).await;
+        self.is_broken = matches!(next, Incoming::Violation(_));
+        next
+    }
+
+    /// Until the connection has ended.
+    async fn discard_all(&self) {
+        // Not within the future, whose size every idle socket pays for.
+        let mut discarded = vec![0; 4096];
+        while self.socket.readable().await.is_ok() {
+            match self.socket.try_read(&mut discarded) {
+                Ok(0) => return,
+                Ok(_) => yield_now().await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn read(&mut self, reply: impl Fn(&[u8])) -> Incoming {
         loop {
             let mut half = Half { socket: &self.socket, reads: READS_MAX, reply: &reply };
             let error = match self.context.read(&mut half) {

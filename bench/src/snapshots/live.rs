@@ -17,7 +17,7 @@ use engine::journal::reader::Mark;
 use engine::journal::writer::{Durability, Writer};
 use engine::journal::{DurablePosition, JournalLoop};
 use engine::openings::{self, Openings};
-use engine::recent_trades::RecentTrades;
+use engine::recent::Recent;
 use engine::recovery::{self, Recovered};
 use engine::replica_loop::feed::Feed;
 use engine::replica_loop::snapshots::{Distances, Snapshots};
@@ -156,7 +156,7 @@ impl Live {
             now_us: clock::now_us,
             waiting_max: 1,
             life: 1,
-            trades: RecentTrades::default(),
+            recent: Recent::default(),
             time_us: 0,
             conservation: Condition::default(),
             parts: None,

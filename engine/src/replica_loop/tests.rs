@@ -72,7 +72,7 @@ impl Running {
             now_us: || NOW_US,
             waiting_max,
             life: LIFE,
-            trades: RecentTrades::default(),
+            recent: Recent::default(),
             time_us: 0,
             conservation: conservation.clone(),
             parts: None,

@@ -458,7 +458,7 @@ fn body(query: &Query, state: &State) -> Option<AnswerBody> {
             AnswerBody::BookStates(state.book_states.iter().map(|(id, it)| (*id, *it)).collect())
         }
         // Of fan-outs.
-        Ask::Trades { .. } | Ask::Listen { .. } => return None,
+        Ask::DepthSince { .. } | Ask::Trades { .. } | Ask::Listen { .. } => return None,
         Ask::Epoch { .. } if !state.faults.answers_epoch => return None,
         Ask::Epoch { .. } => AnswerBody::Epoch(state.epoch_known),
         Ask::Conservation => AnswerBody::Conservation(vec![Conservation {
@@ -471,6 +471,6 @@ fn body(query: &Query, state: &State) -> Option<AnswerBody> {
             held: 2_500_000,
         }]),
         // Asked by fan-outs alone.
-        Ask::Trades { .. } | Ask::Listen { .. } => return None,
+        Ask::DepthSince { .. } | Ask::Trades { .. } | Ask::Listen { .. } => return None,
     })
 }

@@ -1,5 +1,5 @@
-//! Depth of one market: a mirror of the book stands behind it, so that whatever is missed is made
-//! up for by one update.
+//! Depth of one market: whatever is missed is made up for by one update, of all levels that changed
+//! meanwhile, which the replica tells.
 //!
 //! ```text
 //! confirmed ─▶ catching up ──answer──▶ live ──gap, heads ahead, another life──▶ catching up …
@@ -7,27 +7,44 @@
 //!                  └── lost ◀───────────┘
 //! ```
 //!
-//! The book stands still for its listeners while it catches up. It breaks when there is no way from
-//! what they know to what is, or none is found in time.
+//! All levels, and not what differs in the end: a client may have taken its snapshot in between,
+//! when levels were what they are no more. The book stands still for its listeners while it catches
+//! up. It breaks when the replica does not remember that far back, when the counter of updates has
+//! fallen back, or when no answer comes in time.
 
 use protocol::feed::Head;
-use protocol::query::{AnswerBody, Ask};
-use protocol::{MarketSpec, query};
+use protocol::query::{AnswerBody, Ask, DepthSince};
 
 use super::catching_up::CatchingUp;
 use super::{Act, Life, Moment, Source};
-use crate::continuity::Verdict;
+use crate::continuity::{Reached, Span, Verdict};
 use crate::depth_update::DepthUpdate;
-use crate::mirror::Mirror;
+
+/// An update that none has: what is asked behind it is where the book stands.
+const NONE: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 pub struct Depth {
     is_heard: bool,
     /// What those who joined know; `None`: nobody was promised anything.
-    mirror: Option<Mirror>,
+    stand: Option<Stand>,
     /// `None`: live.
     catching_up: Option<CatchingUp<Published>>,
     attempts: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stand {
+    reached: Reached,
+    /// Of the book there.
+    checksum: u32,
+}
+
+impl Stand {
+    fn after(update: &DepthUpdate) -> Stand {
+        let Span { last: id, time_us, .. } = update.span;
+        Stand { reached: Reached { id, time_us: Some(time_us) }, checksum: update.checksum }
+    }
 }
 
 #[derive(Debug)]
@@ -42,7 +59,8 @@ impl Depth {
         let Some(market) = at.market else { return };
         let catching_up = self.catching_up.get_or_insert_with(|| CatchingUp::new(at));
         if self.is_heard && !catching_up.is_asking() {
-            let ask = Ask::Depth { market: market.id, levels: u32::MAX };
+            let after = self.stand.map_or(NONE, |stand| stand.reached.id);
+            let ask = Ask::DepthSince { market: market.id, after };
             catching_up.ask(ask, &mut self.attempts, acts);
         }
     }
@@ -57,17 +75,17 @@ impl Depth {
         if let Some(catching_up) = &mut self.catching_up {
             return catching_up.hold(published);
         }
-        let Some(mirror) = &mut self.mirror else { return };
-        match mirror.reached().check(published.update.span) {
+        let Some(Stand { reached, .. }) = self.stand else { return };
+        match reached.check(published.update.span) {
             Verdict::Next => {
-                mirror.apply(&published.update);
+                self.stand = Some(Stand::after(&published.update));
                 let Published { frame, update } = published;
                 acts.push(Act::Depth { frame, update });
             }
             Verdict::Repeat => metrics::counter!("fanout_repeats_total").increment(1),
             verdict @ (Verdict::Apart | Verdict::FellBack) => {
                 metrics::counter!("fanout_gaps_total").increment(1);
-                let (expected, found) = (mirror.reached().id + 1, published.update.span.first);
+                let (expected, found) = (reached.id + 1, published.update.span.first);
                 tracing::warn!(expected, found, "gap in depth: asking for the book");
                 let catching_up = self.catching_up.get_or_insert_with(|| CatchingUp::new(at));
                 if verdict == Verdict::Apart {
@@ -78,32 +96,29 @@ impl Depth {
         }
     }
 
-    /// Whoever waits joins at `now`, and whoever had joined is led there.
-    fn stand(&mut self, now: &query::Depth, at: Moment<'_>, acts: &mut Vec<Act>) {
+    /// Whoever had joined is led to where the book stands, and whoever waits joins there.
+    fn stand(&mut self, since: DepthSince, at: Moment<'_>, acts: &mut Vec<Act>) {
         let Some(market) = at.market else { return };
-        let now = Mirror::of(now);
-        if let Some(before) = &self.mirror {
-            lead(before, &now, market, at.now_us, acts);
+        let DepthSince { bids, asks, update_id, time_us, checksum, is_whole } = since;
+        let reached = Reached { id: update_id, time_us: Some(time_us) };
+        if let Some(before) = self.stand {
+            let first = before.reached.id + 1;
+            if is_whole && first <= update_id {
+                let span = Span { first, last: update_id, time_us };
+                let update = DepthUpdate { span, checksum, asks, bids };
+                metrics::counter!("fanout_mends_total", "stream" => "depth").increment(1);
+                acts.push(Act::Depth { frame: update.write(market, at.now_us), update });
+            } else if (before.reached.id, before.checksum) != (update_id, checksum) {
+                let (known, found) = (before.reached.id, update_id);
+                tracing::warn!(market = market.symbol, known, found, "depth cannot be made up for");
+                acts.push(Act::Break);
+            }
         }
-        self.mirror = Some(now);
+        self.stand = Some(Stand { reached, checksum });
         let held = self.catching_up.take().map(CatchingUp::into_held);
         acts.push(Act::Begin);
         for published in held.into_iter().flatten() {
             self.take(published, at, acts);
-        }
-    }
-}
-
-fn lead(before: &Mirror, now: &Mirror, market: &MarketSpec, now_us: u64, acts: &mut Vec<Act>) {
-    match before.difference(now, market) {
-        Ok(None) => (),
-        Ok(Some(update)) => {
-            metrics::counter!("fanout_mends_total", "stream" => "depth").increment(1);
-            acts.push(Act::Depth { frame: update.write(market, now_us), update });
-        }
-        Err(cause) => {
-            tracing::warn!(market = market.symbol, ?cause, "depth cannot be made up for");
-            acts.push(Act::Break);
         }
     }
 }
@@ -140,15 +155,15 @@ impl Source for Depth {
         acts: &mut Vec<Act>,
     ) {
         let is_awaited = self.catching_up.as_mut().is_some_and(|it| it.takes(attempt));
-        if let Some(AnswerBody::Depth(depth)) = answer
+        if let Some(AnswerBody::DepthSince(since)) = answer
             && is_awaited
         {
-            self.stand(&depth, at, acts);
+            self.stand(since, at, acts);
         }
     }
 
     fn heads(&mut self, life: Life, at: Moment<'_>, acts: &mut Vec<Act>) {
-        let reached = self.mirror.as_ref().map_or(u64::MAX, |mirror| mirror.reached().id);
+        let reached = self.stand.map_or(NONE, |stand| stand.reached.id);
         let is_ahead = |head: Head| reached < head.update_id;
         if let Life::Another { .. } = life {
             self.start_over(at, acts);
@@ -160,7 +175,7 @@ impl Source for Depth {
 
     fn tick(&mut self, at: Moment<'_>, acts: &mut Vec<Act>) {
         let Some(catching_up) = &mut self.catching_up else { return };
-        if catching_up.is_over(at) && self.mirror.take().is_some() {
+        if catching_up.is_over(at) && self.stand.take().is_some() {
             acts.push(Act::Break);
         }
         // The last question may have come to nothing.
@@ -168,7 +183,7 @@ impl Source for Depth {
     }
 
     fn is_ready(&self) -> bool {
-        self.mirror.is_some() && self.catching_up.is_none()
+        self.stand.is_some() && self.catching_up.is_none()
     }
 }
 

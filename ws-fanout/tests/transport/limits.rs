@@ -63,6 +63,13 @@ async fn a_message_in_fragments_counts_as_one() {
         let mut rude = world.client().await;
         rude.fragment(OpCode::Data(Data::Continue), true, b"without a beginning").await;
         assert_eq!(rude.close_code().await, 1002);
+        // More of what was too big is thrown away.
+        let mut big = world.client().await;
+        big.send(Message::text(" ".repeat(1 << 20))).await;
+        big.send(Message::text(" ".repeat(1 << 20))).await;
+        assert_eq!(big.close_code().await, 1009);
+        let mut next = world.client().await;
+        next.fence().await;
     })
     .await;
 }

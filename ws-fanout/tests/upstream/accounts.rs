@@ -70,7 +70,7 @@ async fn a_lost_connection_or_another_life_breaks_private_streams() {
 async fn who_somebody_is_is_asked_of_a_gateway() {
     let mut world = World::start().await;
     let granted = Verdict::Granted(Identity { account: account(7), read_only: true });
-    let access = world.access.clone();
+    let access = world.fanout.access.clone();
     let asking = tokio::spawn(async move {
         let credentials = Credentials::Cookie("session=x".to_owned());
         access.identify("10.0.0.1".parse().unwrap(), credentials).await
@@ -97,7 +97,7 @@ async fn who_somebody_is_is_asked_of_a_gateway() {
     world.publish(&keys::access(ASKER), &answer(question.life, granted)).await;
     assert_eq!(asking.await.unwrap(), granted);
     let cookie = Credentials::Cookie(String::new());
-    let unanswered = world.access.identify("10.0.0.1".parse().unwrap(), cookie).await;
+    let unanswered = world.fanout.access.identify("10.0.0.1".parse().unwrap(), cookie).await;
     assert_eq!(unanswered, Verdict::Unavailable);
 }
 
@@ -145,10 +145,10 @@ async fn a_closed_socket_expires_its_account_once_and_the_end_expires_the_others
     let mut world = World::start().await;
     world.engine().epoch = 40;
     for id in [7, 8] {
-        world.disconnects.send(ToDisconnects::Armed(account(id))).await.unwrap();
+        world.fanout.disconnects.send(ToDisconnects::Armed(account(id))).await.unwrap();
     }
     eventually(&mut world, |it| leases(it, 7) == 1 && leases(it, 8) == 1).await;
-    world.disconnects.send(ToDisconnects::Closed(account(7))).await.unwrap();
+    world.fanout.disconnects.send(ToDisconnects::Closed(account(7))).await.unwrap();
     eventually(&mut world, |it| expiries(it, 7) == 1).await;
     // The other one's lease is renewed.
     let found = eventually(&mut world, |it| 1 < leases(it, 8)).await;
@@ -161,8 +161,8 @@ async fn a_closed_socket_expires_its_account_once_and_the_end_expires_the_others
     let before = found.last().unwrap().origin.epoch;
     world.cut_off().await;
     eventually(&mut world, |it| it.last().unwrap().origin.epoch != before).await;
-    world.stop.cancel();
-    (&mut world.running).await.unwrap();
+    world.fanout.stop.cancel();
+    (&mut world.fanout.running).await.unwrap();
     let found = commands(&mut world).await;
     assert_eq!((expiries(&found, 7), expiries(&found, 8)), (1, 1));
 }
@@ -170,12 +170,25 @@ async fn a_closed_socket_expires_its_account_once_and_the_end_expires_the_others
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expiry_waits_for_redis_and_happens_once() {
     let mut world = World::start().await;
-    world.disconnects.send(ToDisconnects::Armed(account(7))).await.unwrap();
+    world.fanout.disconnects.send(ToDisconnects::Armed(account(7))).await.unwrap();
     eventually(&mut world, |it| leases(it, 7) == 1).await;
     world.redis.kill().unwrap();
-    world.disconnects.send(ToDisconnects::Closed(account(7))).await.unwrap();
+    world.fanout.disconnects.send(ToDisconnects::Closed(account(7))).await.unwrap();
     world.restart_redis().await;
     let found = eventually(&mut world, |it| expiries(it, 7) != 0).await;
     let names: std::collections::HashSet<_> = found.iter().map(|it| it.origin).collect();
     assert_eq!(names.len(), found.len() - (expiries(&found, 7) - 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_died_with_an_earlier_life_are_closed_by_the_next() {
+    let mut world = World::start().await;
+    world.fanout.disconnects.send(ToDisconnects::Armed(account(7))).await.unwrap();
+    eventually(&mut world, |it| leases(it, 7) == 1).await;
+    world.die_and_start_again().await;
+    eventually(&mut world, |it| expiries(it, 7) == 1).await;
+    world.die_and_start_again().await;
+    world.fanout.disconnects.send(ToDisconnects::Armed(account(8))).await.unwrap();
+    let found = eventually(&mut world, |it| leases(it, 8) == 1).await;
+    assert_eq!(expiries(&found, 7), 1);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::book_checksum::book_checksum;
 use protocol::feed::{Head, Heads};
 use protocol::fixture::{catalog, market, price};
-use protocol::query::{Answer, AnswerBody, Ask, Depth, Listening, PublicTrade, Query};
+use protocol::query::{Answer, AnswerBody, Ask, Depth, DepthSince, Listening, PublicTrade, Query};
 use protocol::{
     AccountId, GatewayId, Lots, MarketId, OrderId, Price, Sequence, Side, TradeId, keys,
     stream_json,
@@ -36,6 +36,7 @@ pub struct Engine {
     pub asks: BTreeMap<u64, u64>,
     pub bids: BTreeMap<u64, u64>,
     pub update_id: u64,
+    pub touched: Vec<(bool, u64)>,
     /// Those that are remembered.
     pub trades: Vec<PublicTrade>,
     pub last_trade: u64,
@@ -59,6 +60,22 @@ impl Engine {
         Depth { bids, asks, update_id: self.update_id, time_us: self.update_id }
     }
 
+    /// Tells all levels there are or were, whatever changed them when.
+    fn since(&self, after: u64) -> DepthSince {
+        let Depth { update_id, time_us, .. } = self.depth();
+        let is_whole = after <= update_id;
+        let gone = self.touched.iter().map(|(is_bid, ticks)| (*is_bid, *ticks, 0));
+        let of = |side, levels: &BTreeMap<u64, u64>| -> Vec<(Price, Lots)> {
+            let gone = gone.clone().filter(|(is_bid, ..)| *is_bid == side);
+            let mut all: BTreeMap<u64, u64> = gone.map(|(_, ticks, lots)| (ticks, lots)).collect();
+            all.extend(levels);
+            if is_whole { Engine::levels(&all) } else { Vec::new() }
+        };
+        let (asks, mut bids) = (of(false, &self.asks), of(true, &self.bids));
+        bids.reverse();
+        DepthSince { bids, asks, update_id, time_us, checksum: self.checksum(), is_whole }
+    }
+
     pub fn checksum(&self) -> u32 {
         let Depth { asks, bids, .. } = self.depth();
         book_checksum(&market(), asks.into_iter(), bids.into_iter())
@@ -76,6 +93,7 @@ impl Engine {
             levels.insert(ticks, lots);
         }
         self.update_id += 1;
+        self.touched.push((side == Side::Bid, ticks));
         let change = [(price(ticks), Lots(lots))];
         let (asks, bids): (&[_], &[_]) = match side {
             Side::Ask => (&change, &[]),
@@ -132,6 +150,7 @@ impl Engine {
                 return None;
             }
             Ask::Depth { .. } => AnswerBody::Depth(self.depth()),
+            Ask::DepthSince { after, .. } => AnswerBody::DepthSince(self.since(*after)),
             Ask::Trades { after, .. } => {
                 let behind = self.trades.iter().filter(|trade| *after < trade.id).copied();
                 // So few that more than one answer may be needed.
@@ -147,25 +166,20 @@ impl Engine {
     }
 }
 
-pub struct World {
-    pub redis: Server,
-    pub engine: Arc<Mutex<Engine>>,
+/// The upstream, with its one worker's ends.
+pub struct Fanout {
     pub access: Access,
     pub disconnects: mpsc::Sender<ToDisconnects>,
     pub stop: CancellationToken,
     pub running: JoinHandle<()>,
     commands: mpsc::Sender<ToUpstream>,
     words: mpsc::Receiver<ToWorker>,
-    tokens: u64,
-    connection: Option<MultiplexedConnection>,
-    replica: JoinHandle<()>,
 }
 
-impl World {
-    pub async fn start() -> World {
-        let redis = Server::redis("upstream").unwrap();
+impl Fanout {
+    fn start(redis_url: &str) -> Fanout {
         let settings = Settings {
-            redis_url: redis.url.clone(),
+            redis_url: redis_url.to_owned(),
             asker: ASKER,
             listing: SharedCatalog::new(catalog()),
             redis_ready: Condition::default(),
@@ -174,24 +188,35 @@ impl World {
         let (commands, command_queue) = mpsc::channel(64);
         let (disconnects, said) = mpsc::channel(64);
         let (upstream, access) = connect(settings, vec![worker], command_queue, said).unwrap();
-        let (stop, engine) = (CancellationToken::new(), Arc::new(Mutex::new(Engine::default())));
-        engine.lock().unwrap().life = 1;
+        let stop = CancellationToken::new();
         let running = tokio::spawn(upstream.run(stop.clone()));
+        Fanout { access, disconnects, stop, running, commands, words }
+    }
+}
+
+pub struct World {
+    pub redis: Server,
+    pub engine: Arc<Mutex<Engine>>,
+    pub fanout: Fanout,
+    tokens: u64,
+    connection: Option<MultiplexedConnection>,
+    replica: JoinHandle<()>,
+}
+
+impl World {
+    pub async fn start() -> World {
+        let redis = Server::redis("upstream").unwrap();
+        let engine = Arc::new(Mutex::new(Engine { life: 1, ..Engine::default() }));
         let replica = tokio::spawn(answer_questions(redis.url.clone(), Arc::clone(&engine)));
-        let (tokens, connection) = (0, None);
-        World {
-            redis,
-            engine,
-            access,
-            disconnects,
-            stop,
-            running,
-            commands,
-            words,
-            tokens,
-            connection,
-            replica,
-        }
+        let fanout = Fanout::start(&redis.url);
+        World { redis, engine, fanout, tokens: 0, connection: None, replica }
+    }
+
+    /// The fan-out ends without a word.
+    pub async fn die_and_start_again(&mut self) {
+        self.fanout.running.abort();
+        assert!((&mut self.fanout.running).await.is_err());
+        self.fanout = Fanout::start(&self.redis.url);
     }
 
     pub fn engine(&self) -> MutexGuard<'_, Engine> {
@@ -268,13 +293,13 @@ impl World {
         self.tokens += 1;
         let token = Token(self.tokens);
         let worker = WorkerId(0);
-        self.commands.send(ToUpstream::Join { worker, stream, token }).await.unwrap();
+        self.fanout.commands.send(ToUpstream::Join { worker, stream, token }).await.unwrap();
         token
     }
 
     pub async fn leave(&mut self, stream: StreamName, token: Token) {
         let worker = WorkerId(0);
-        self.commands.send(ToUpstream::Leave { worker, stream, token }).await.unwrap();
+        self.fanout.commands.send(ToUpstream::Leave { worker, stream, token }).await.unwrap();
     }
 
     pub async fn join(&mut self, stream: StreamName) -> Token {
@@ -283,7 +308,7 @@ impl World {
         while start.elapsed() < DEADLINE {
             // Trades begin once the engine has said where it stands.
             self.tell_heads().await;
-            if let Ok(word) = timeout(Duration::from_millis(100), self.words.recv()).await {
+            if let Ok(word) = timeout(Duration::from_millis(100), self.fanout.words.recv()).await {
                 assert_eq!(word, Some(ToWorker::Joined { stream, token }));
                 return token;
             }
@@ -292,7 +317,7 @@ impl World {
     }
 
     pub async fn word(&mut self) -> ToWorker {
-        timeout(DEADLINE, self.words.recv()).await.expect("in time").expect("it runs")
+        timeout(DEADLINE, self.fanout.words.recv()).await.expect("in time").expect("it runs")
     }
 
     /// The next word is a message of the stream.
@@ -316,13 +341,13 @@ impl World {
     }
 
     pub fn is_silent(&mut self) -> bool {
-        self.words.try_recv().is_err()
+        self.fanout.words.try_recv().is_err()
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.running.abort();
+        self.fanout.running.abort();
         self.replica.abort();
     }
 }

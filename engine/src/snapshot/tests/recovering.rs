@@ -4,7 +4,7 @@ use super::*;
 use crate::account_data::leases::Leases;
 use crate::answers::{self, Sources};
 use crate::journal::segment;
-use crate::recent_trades::RecentTrades;
+use crate::recent::Recent;
 use crate::snapshot::read::Pieces;
 use proptest::prelude::*;
 use protocol::query::{Ask, Query};
@@ -36,7 +36,7 @@ fn trades_behind_the_snapshot_are_known_again() {
     world.block(&[limit(1, Side::Bid, 60, 1), limit(2, Side::Ask, 60, 1)]);
     let recovered = world.recover().unwrap();
     let market = protocol::MarketId(1);
-    let trades = recovered.trades.after(market, TradeId(0), usize::MAX);
+    let trades = recovered.recent.trades.after(market, TradeId(0), usize::MAX);
     let last = recovered.replica.market(market).unwrap().last_trade();
     assert!(trades.iter().map(|trade| trade.id.0).rev().eq((1..=last).rev().take(trades.len())));
     assert!(!trades.is_empty());
@@ -211,8 +211,8 @@ fn answers(replica: &Replica) -> Vec<String> {
         let min_sequence = Sequence(0);
         let (gateway, deadline_us) = (GatewayId(1), u64::MAX);
         let query = Query { id: 1, gateway, life: 1, min_sequence, deadline_us, ask };
-        let (trades, mut leases) = (RecentTrades::default(), Leases::new(1));
-        let sources = Sources { replica, trades: &trades, leases: &mut leases };
+        let (recent, mut leases) = (Recent::default(), Leases::new(1));
+        let sources = Sources { replica, recent: &recent, leases: &mut leases };
         let answer = answers::answer(sources, &query, 100_000_000).unwrap();
         serde_json::to_string(&answer).unwrap()
     };

@@ -10,6 +10,7 @@ use bpx_api_client::types::order::{
 use bpx_api_client::types::trade::TradeUpdate;
 use bpx_client::{Caller, as_limit, limit, number};
 use rust_decimal::Decimal;
+use scenarios::eventually::eventually;
 use scenarios::lane::Scenario;
 use scenarios::world::World;
 use serde_json::Value;
@@ -58,7 +59,11 @@ fn trades(world: &mut World) {
     let ids: Vec<u64> = stream.heard.iter().map(|trade| trade.trade_id).collect();
     let wanted: Vec<u64> = (ids[0]..).take(ids.len()).collect();
     assert_eq!(ids, wanted, "each once and in order");
-    let recent = alice.ask(async |client| client.get_recent_trades(SYMBOL, Some(100)).await);
+    let recent = eventually("the last trade of REST", || {
+        let recent = alice.ask(async |client| client.get_recent_trades(SYMBOL, Some(100)).await);
+        let newest = recent.first().map(|trade| trade.id.cast_unsigned());
+        if newest == ids.last().copied() { Ok(recent) } else { Err(newest) }
+    });
     for told in &stream.heard {
         let asked = recent.iter().find(|trade| trade.id.cast_unsigned() == told.trade_id).unwrap();
         assert_eq!((told.price, told.quantity), (asked.price, asked.quantity));
@@ -191,10 +196,7 @@ fn order_updates(world: &mut World) {
     assert_eq!(told.len(), 3, "{told:#?}");
     assert!(matches!(told[0].event_type, OrderUpdateType::OrderAccepted), "{told:#?}");
     let states: Vec<OrderStatus> = told.iter().map(|update| update.order_status).collect();
-    assert_eq!(
-        states,
-        [OrderStatus::New, OrderStatus::PartiallyFilled, OrderStatus::Filled]
-    );
+    assert_eq!(states, [OrderStatus::New, OrderStatus::PartiallyFilled, OrderStatus::Filled]);
     for update in &told {
         assert_eq!((update.symbol.as_str(), update.side), (SYMBOL, Side::Ask));
         assert_eq!((update.price, update.quantity), (Some(order.price), order.quantity));

@@ -1,12 +1,13 @@
 //! Whatever is lost, doubled, delayed or cut off between the engine and here: who hears depth has
 //! at every moment a book that the engine had, and in the end the one it has.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 use protocol::feed::Head;
 use protocol::fixture::{market, price};
-use protocol::{Lots, MarketId, MarketSpec, TradeId};
+use protocol::query;
+use protocol::{Lots, MarketId, MarketSpec, Price, TradeId};
 use tokio::time::{Duration, Instant};
 
 use super::*;
@@ -67,13 +68,54 @@ struct Model {
     now: Instant,
     /// Of each update id.
     books: Vec<query::Depth>,
+    /// By each update but the first.
+    touched: Vec<(bool, Price)>,
     last_frame: Option<String>,
     /// What is on its way.
     said: VecDeque<Said>,
-    asked: Vec<u64>,
+    asked: Vec<(u64, u64)>,
     life: u64,
     head: Option<Head>,
-    client: Option<Mirror>,
+    /// The last update that was told.
+    told: Option<u64>,
+    clients: Vec<Client>,
+}
+
+/// Keeps a book as the contract says, from a snapshot of any moment.
+struct Client {
+    levels: BTreeMap<(bool, Price), Lots>,
+    last: u64,
+}
+
+impl Client {
+    fn of(book: &query::Depth) -> Client {
+        let side = |is_bid, levels: &[(Price, Lots)]| -> Vec<_> {
+            levels.iter().map(|(price, lots)| ((is_bid, *price), *lots)).collect()
+        };
+        let levels = [side(false, &book.asks), side(true, &book.bids)].concat();
+        Client { levels: levels.into_iter().collect(), last: book.update_id }
+    }
+
+    fn apply(&mut self, update: &DepthUpdate) {
+        if update.span.last <= self.last {
+            return;
+        }
+        assert!(update.span.first <= self.last + 1, "{update:?} behind {}", self.last);
+        for (is_bid, changes) in [(false, &update.asks), (true, &update.bids)] {
+            for (price, lots) in changes {
+                if lots.is_zero() {
+                    self.levels.remove(&(is_bid, *price));
+                } else {
+                    self.levels.insert((is_bid, *price), *lots);
+                }
+            }
+        }
+        self.last = update.span.last;
+    }
+
+    fn assert_is(&self, book: &query::Depth) {
+        assert_eq!((&self.levels, self.last), (&Client::of(book).levels, book.update_id));
+    }
 }
 
 impl Model {
@@ -84,12 +126,14 @@ impl Model {
             source: Depth::default(),
             now: Instant::now(),
             books: vec![empty],
+            touched: Vec::new(),
             last_frame: None,
             said: VecDeque::new(),
             asked: Vec::new(),
             life: 1,
             head: None,
-            client: None,
+            told: None,
+            clients: Vec::new(),
         }
     }
 
@@ -103,16 +147,23 @@ impl Model {
         tell(&mut self.source, at, &mut acts);
         for act in acts {
             match act {
-                Act::Ask { attempt, .. } => self.asked.push(attempt),
+                Act::Ask { attempt, ask: Ask::DepthSince { after, .. } } => {
+                    self.asked.push((attempt, after));
+                }
                 Act::Begin => (),
                 Act::Depth { frame, update } => {
                     assert_eq!(DepthUpdate::read(&frame, &market).unwrap(), update);
-                    let Some(client) = &mut self.client else { continue };
-                    assert_eq!(update.span.first, client.reached().id + 1);
-                    client.apply(&update);
-                    let expected = Mirror::of(&self.books[update.span.last as usize]);
-                    assert_eq!(*client, expected);
-                    assert_eq!(update.checksum, checksum(&self.books[update.span.last as usize]));
+                    if let Some(told) = self.told.replace(update.span.last) {
+                        assert_eq!(update.span.first, told + 1);
+                    }
+                    let book = &self.books[update.span.last as usize];
+                    assert_eq!(update.checksum, checksum(book));
+                    for client in &mut self.clients {
+                        client.apply(&update);
+                        if client.last == update.span.last {
+                            client.assert_is(book);
+                        }
+                    }
                 }
                 other => panic!("{other:?}"),
             }
@@ -135,9 +186,10 @@ impl Model {
                 self.say_heads(Life::Another { life: self.life });
             }
             Step::Answer { comes } => {
-                let body = comes.then(|| AnswerBody::Depth(self.book().clone()));
-                let answers = self.asked.drain(..).map(|it| Said::Answer(it, body.clone()));
-                self.said.extend(answers);
+                for (attempt, after) in std::mem::take(&mut self.asked) {
+                    let body = comes.then(|| AnswerBody::DepthSince(self.since(after)));
+                    self.said.push_back(Said::Answer(attempt, body));
+                }
             }
             Step::Deliver { count } => self.deliver(count),
             Step::Cut => {
@@ -152,10 +204,33 @@ impl Model {
             }
             Step::Connect => self.tell(|source, at, acts| source.confirmed(at, acts)),
             Step::Join => {
-                if self.source.is_ready() && self.client.is_none() {
-                    self.client = self.source.mirror.clone();
+                // The snapshot may be ahead of what was told, by however much.
+                if self.source.stand.is_some() {
+                    self.clients.push(Client::of(self.book()));
                 }
             }
+        }
+    }
+
+    /// Every price that any update behind that one touched.
+    fn since(&self, after: u64) -> DepthSince {
+        let book = self.book();
+        let is_whole = after <= book.update_id;
+        let (mut asks, mut bids) = (BTreeMap::new(), BTreeMap::new());
+        let touched = self.touched.iter().skip(usize::try_from(after).unwrap());
+        for (is_bid, price) in touched.filter(|_| is_whole) {
+            let (side, now) =
+                if *is_bid { (&mut bids, &book.bids) } else { (&mut asks, &book.asks) };
+            let found = now.iter().find(|(at, _)| at == price);
+            side.insert(*price, found.map_or(Lots(0), |(_, lots)| *lots));
+        }
+        DepthSince {
+            bids: bids.into_iter().rev().collect(),
+            asks: asks.into_iter().collect(),
+            update_id: book.update_id,
+            time_us: book.time_us,
+            checksum: checksum(book),
+            is_whole,
         }
     }
 
@@ -201,6 +276,7 @@ impl Model {
         let span = Span { first: book.update_id, last: book.update_id, time_us: book.time_us };
         let update = DepthUpdate { span, checksum: checksum(&book), asks, bids };
         self.books.push(book);
+        self.touched.push((is_bid, price(ticks)));
         update.write(&self.market, 0)
     }
 
@@ -232,11 +308,10 @@ proptest! {
         steps.into_iter().for_each(|step| model.step(step));
         model.settle();
         prop_assert!(model.source.is_ready());
-        let book = Mirror::of(model.book());
-        prop_assert_eq!(model.source.mirror.as_ref(), Some(&book));
-        if let Some(client) = &model.client {
-            prop_assert_eq!(client, &book);
-        }
+        let stand = model.source.stand.unwrap();
+        let book = model.book();
+        prop_assert_eq!((stand.reached.id, stand.checksum), (book.update_id, checksum(book)));
+        model.clients.iter().for_each(|client| client.assert_is(book));
     }
 }
 
@@ -258,4 +333,27 @@ fn a_book_that_stands_still_for_too_long_breaks() {
     assert!(matches!(acts.first(), Some(Act::Break)), "{acts:?}");
     model.settle();
     assert!(model.source.is_ready(), "who joins then begins anew");
+}
+
+#[test]
+fn a_counter_that_fell_back_or_tells_of_another_book_breaks() {
+    for (update_id, checksum) in [(2, 0), (3, 1)] {
+        let mut model = Model::new();
+        model.step(Step::Connect);
+        model.settle();
+        (0..3).for_each(|_| {
+            model.step(Step::Change { is_bid: true, ticks: 100, lots: 1, is_lost: false });
+        });
+        model.deliver(3);
+        model.step(Step::NewLife);
+        model.deliver(1);
+        let (attempt, after) = model.asked.pop().unwrap();
+        let found =
+            DepthSince { update_id, checksum, is_whole: after <= update_id, ..model.since(after) };
+        let market = model.market.clone();
+        let at = Moment { now: model.now, now_us: 0, market: Some(&market), head: model.head };
+        let mut acts = Vec::new();
+        model.source.answered(attempt, Some(AnswerBody::DepthSince(found)), at, &mut acts);
+        assert!(matches!(acts[..], [Act::Break, Act::Begin]), "{acts:?}");
+    }
 }
