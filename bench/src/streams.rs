@@ -92,7 +92,7 @@ pub fn run(
     interrupt::watch().map_err(BenchError::Exchange)?;
     let Stalled { healthy, stalled, .. } = settings.stalled;
     let most = settings.sockets.iter().copied().max().unwrap_or_default();
-    process::allow_sockets(most.max(healthy + stalled))?;
+    process::allow_sockets(healthy + most.max(stalled))?;
     let place = Place::make(settings.dir.as_deref(), "streams", false)?;
     let file_system = place.file_system()?;
     let exchange = Exchange::start(place.path(), 1, 0)?;
@@ -108,8 +108,7 @@ pub fn run(
     listeners.change(&dotted(requests::SYMBOL), &dotted(flood::SYMBOL))?;
     let mut flood = Flood::connect(exchange.redis_url())?;
     let floods = bench.floods(&mut flood, &mut listeners, &mut done)?;
-    drop(listeners);
-    let stalled = bench.stalled(&mut flood, &mut done)?;
+    let stalled = bench.stalled(&mut flood, listeners, &mut done)?;
     drop(exchange);
     place.empty()?;
     Ok(StreamsFigures { file_system, trades, memory, floods, stalled })
@@ -190,13 +189,21 @@ impl Bench<'_> {
     }
 
     /// Turns without and with those who do not read.
-    fn stalled(&self, flood: &mut Flood, done: Done<'_>) -> Result<StalledFigures, BenchError> {
+    fn stalled(
+        &self,
+        flood: &mut Flood,
+        before: Listeners,
+        done: Done<'_>,
+    ) -> Result<StalledFigures, BenchError> {
         let sizes = self.settings.stalled;
         let Stalled { healthy, stalled, updates_per_second: rate, turns } = sizes;
         let milliseconds = self.settings.milliseconds;
         let stream = dotted(flood::SYMBOL);
         let mut listeners = Listeners::new(self.address)?;
         listeners.grow(healthy, &stream)?;
+        // Not earlier: a stream that somebody hears goes on, one that begins is compared with what
+        // the engine knows, and it knows nothing of our frames.
+        drop(before);
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for _ in 0..turns {
             flood.run(&mut listeners, self.fanout, rate, SETTLE_MS.min(milliseconds))?;

@@ -6,7 +6,6 @@
 pub mod ways;
 pub mod report;
 
-use std::any::Any;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as ClientStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,29 +58,35 @@ const SUBSCRIBE: &[u8] = br#"{"method":"SUBSCRIBE","params":["trade.SOL_USDC","d
 /// Core of the server, and of the client.
 const CORES: (usize, usize) = (0, 1);
 
+/// Both ends of sockets of a way, each of which has read one message.
+struct Pairs<W> {
+    sockets: Vec<W>,
+    clients: Vec<ClientStream>,
+}
+
 pub fn run(settings: &Settings) -> Result<Vec<WayFigures>, BenchError> {
-    // Both ends of each socket, and those of the ways before, which are kept.
+    // Both ends of each socket, for memory those of all ways at once.
     allow_sockets(settings.sockets * 10)?;
     stay_on(CORES.0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    // What a way has used is kept, so that none is given the memory of the one before.
-    let mut kept: Vec<Box<dyn Any>> = Vec::new();
     runtime.map_err(BenchError::Stream)?.block_on(unconstrained(async {
+        // Kept until all have been looked at, so that none is given the memory of another.
+        let (own, own_bytes) = open::<OwnBytes>(settings).await?;
+        let (tungstenite, tungstenite_bytes) = open::<TokioTungstenite>(settings).await?;
+        let (websockets, websockets_bytes) = open::<TokioWebsockets>(settings).await?;
+        let (fast, fast_bytes) = open::<FastWebsockets>(settings).await?;
         Ok(vec![
-            measure::<OwnBytes>(settings, &mut kept).await?,
-            measure::<TokioTungstenite>(settings, &mut kept).await?,
-            measure::<TokioWebsockets>(settings, &mut kept).await?,
-            measure::<FastWebsockets>(settings, &mut kept).await?,
+            measure(settings, own, own_bytes).await?,
+            measure(settings, tungstenite, tungstenite_bytes).await?,
+            measure(settings, websockets, websockets_bytes).await?,
+            measure(settings, fast, fast_bytes).await?,
         ])
     }))
 }
 
-async fn measure<W: Way>(
-    settings: &Settings,
-    kept: &mut Vec<Box<dyn Any>>,
-) -> Result<WayFigures, BenchError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(BenchError::Stream)?;
-    let address = listener.local_addr().map_err(BenchError::Stream)?;
+/// With the bytes that a socket took.
+async fn open<W: Way>(settings: &Settings) -> Result<(Pairs<W>, f64), BenchError> {
+    let (listener, address) = listen().await?;
     let own = std::process::id().cast_signed();
     let before = Memory::of(own)?;
     let (mut sockets, mut clients) = (Vec::new(), Vec::new());
@@ -95,6 +100,15 @@ async fn measure<W: Way>(
         sockets.push(socket);
     }
     let bytes = Memory::of(own)?.own.saturating_sub(before.own);
+    Ok((Pairs { sockets, clients }, bytes as f64 / settings.sockets as f64))
+}
+
+async fn measure<W: Way>(
+    settings: &Settings,
+    pairs: Pairs<W>,
+    bytes_per_socket: f64,
+) -> Result<WayFigures, BenchError> {
+    let Pairs { mut sockets, mut clients } = pairs;
     let taken = AtomicU64::new(0);
     let write_ns = thread::scope(|scope| {
         let taker = scope.spawn(|| take_all(&mut clients, &taken));
@@ -104,13 +118,18 @@ async fn measure<W: Way>(
         taker.join().map_err(|_| BenchError::Thread)??;
         written
     })?;
+    let (listener, address) = listen().await?;
     let mut reads = Vec::new();
     for _ in 0..settings.runs {
         reads.push(read_all::<W>(settings, &listener, address).await?);
     }
-    kept.push(Box::new(sockets));
-    let bytes_per_socket = bytes as f64 / settings.sockets as f64;
     Ok(WayFigures { way: W::NAME, bytes_per_socket, write_ns, read_ns: median(reads) })
+}
+
+async fn listen() -> Result<(TcpListener, SocketAddr), BenchError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(BenchError::Stream)?;
+    let address = listener.local_addr().map_err(BenchError::Stream)?;
+    Ok((listener, address))
 }
 
 async fn accept<W: Way>(listener: &TcpListener) -> Result<W, BenchError> {

@@ -278,7 +278,7 @@ impl World {
         for log in self.logs() {
             let bytes = std::fs::read(&log).unwrap();
             let text = String::from_utf8_lossy(&bytes);
-            let panic = text.lines().find(|line| line.contains("panicked") || is_fatal(line));
+            let panic = text.lines().find(|line| is_panic(line) || is_fatal(line));
             assert_eq!(panic, None, "{}", log.display());
         }
     }
@@ -336,6 +336,11 @@ fn set_mark(auditor: &Trader, mark: &(&str, &str, &str)) -> String {
     let order = id_of(&order);
     auditor.cancel(&json!({"symbol": symbol, "orderId": order})).ok();
     order
+}
+
+/// As the standard library says it, or the services' logs.
+fn is_panic(line: &str) -> bool {
+    line.contains("panicked") || line.contains("service::logs: panic ")
 }
 
 /// PostgreSQL's own word for what a panic is here.

@@ -27,7 +27,7 @@ pub struct StreamsArgs {
     trades_per_second: u64,
     /// Updates a second for each of the most sockets, until one is not kept up with
     #[arg(long = "rate", value_name = "N", num_args = 1..)]
-    #[arg(default_values_t = [25, 50, 100, 150, 200, 300, 400, 600])]
+    #[arg(default_values_t = [25, 50, 100, 200, 400, 600, 800, 1000, 1200])]
     rates: Vec<u64>,
     /// Milliseconds of each rate
     #[arg(long, default_value_t = 5000, value_parser = value_parser!(u64).range(1..=20_000))]
@@ -89,7 +89,7 @@ impl StreamsArgs {
 #[derive(Args)]
 pub struct WebsocketsArgs {
     /// Sockets that are written to
-    #[arg(long, default_value_t = 500, value_parser = value_parser!(u16).range(1..=1500))]
+    #[arg(long, default_value_t = 1500, value_parser = value_parser!(u16).range(1..=1900))]
     sockets: u16,
     #[command(flatten)]
     common: CommonArgs,
@@ -108,6 +108,6 @@ impl WebsocketsArgs {
             return websockets::Settings { sockets: 5, rounds: 5, messages: 500, runs: 1 };
         }
         let (sockets, runs) = (usize::from(self.sockets), self.common.runs);
-        websockets::Settings { sockets, rounds: 200, messages: 300_000, runs }
+        websockets::Settings { sockets, rounds: 70, messages: 300_000, runs }
     }
 }

@@ -52,7 +52,8 @@ const FLOODS: [&str; 12] = [
     "keeps up",
 ];
 const MEMORY: [&str; 4] = ["sockets", "fan-out", "socket buffers", "kernel"];
-const STALLED: [&str; 6] = ["stalled", "turn", "lag p50 ms", "p99", "worst", "fan-out cpu"];
+const STALLED: [&str; 7] =
+    ["stalled", "turn", "lag p50 ms", "p99", "worst", "fan-out cpu", "keeps up"];
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,11 +142,6 @@ fn memory(of: &MemoryFigures) -> [String; 4] {
 }
 
 fn flood(of: &FloodFigures) -> [String; 12] {
-    let kept = match (of.keeps_up, of.missing, of.closed) {
-        (true, ..) => "yes".to_owned(),
-        (false, 0, 0) => "no".to_owned(),
-        (false, missing, closed) => format!("no: {missing} missing, {closed} closed"),
-    };
     [
         of.updates_per_second.to_string(),
         of.sockets.to_string(),
@@ -159,11 +155,19 @@ fn flood(of: &FloodFigures) -> [String; 12] {
         milliseconds(of.last_lag_ns.p50),
         milliseconds(of.last_lag_ns.p99),
         milliseconds(of.behind_ns),
-        kept,
+        kept_up(of),
     ]
 }
 
-fn stalled(count: usize, turn: usize, of: &FloodFigures) -> [String; 6] {
+fn kept_up(of: &FloodFigures) -> String {
+    match (of.keeps_up, of.missing, of.closed) {
+        (true, ..) => "yes".to_owned(),
+        (false, 0, 0) => "no".to_owned(),
+        (false, missing, closed) => format!("no: {missing} missing, {closed} closed"),
+    }
+}
+
+fn stalled(count: usize, turn: usize, of: &FloodFigures) -> [String; 7] {
     [
         count.to_string(),
         (turn + 1).to_string(),
@@ -171,6 +175,7 @@ fn stalled(count: usize, turn: usize, of: &FloodFigures) -> [String; 6] {
         milliseconds(of.lag_ns.p99),
         milliseconds(of.lag_ns.max),
         percent(of.fanout_cpu),
+        kept_up(of),
     ]
 }
 

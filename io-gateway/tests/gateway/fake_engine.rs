@@ -457,8 +457,6 @@ fn body(query: &Query, state: &State) -> Option<AnswerBody> {
         Ask::BookStates => {
             AnswerBody::BookStates(state.book_states.iter().map(|(id, it)| (*id, *it)).collect())
         }
-        // Of fan-outs.
-        Ask::DepthSince { .. } | Ask::Trades { .. } | Ask::Listen { .. } => return None,
         Ask::Epoch { .. } if !state.faults.answers_epoch => return None,
         Ask::Epoch { .. } => AnswerBody::Epoch(state.epoch_known),
         Ask::Conservation => AnswerBody::Conservation(vec![Conservation {
