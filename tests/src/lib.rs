@@ -29,7 +29,9 @@ pub mod listing;
 
 pub mod malformed;
 pub mod bulk;
-pub mod stir;
+pub mod stream_crowd;
+pub mod order_storm;
+pub mod metrics;
 pub mod memory;
 pub mod small_disk;
 pub mod failing_sync;
