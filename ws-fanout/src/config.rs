@@ -20,6 +20,7 @@ pub struct RawConfig {
     pub sockets_max: usize,
     pub sockets_per_address_max: usize,
     pub handshake_ms_max: u64,
+    pub send_buffer_bytes: usize,
     pub streams_per_socket_max: usize,
     pub requests_per_s_max: u32,
     pub outbox_frames_max: usize,
@@ -42,6 +43,7 @@ impl Default for RawConfig {
             sockets_max: 20_000,
             sockets_per_address_max: 20_000,
             handshake_ms_max: 10_000,
+            send_buffer_bytes: 64 << 10,
             streams_per_socket_max: 1000,
             requests_per_s_max: 100,
             outbox_frames_max: 4096,
@@ -69,6 +71,8 @@ pub struct Config {
     pub sockets_per_address_max: usize,
     /// From the connection to the end of its handshake.
     pub handshake_max: Duration,
+    /// What the system keeps of what is written to one socket.
+    pub send_buffer_bytes: usize,
     pub connection: ConnectionConfig,
     /// How long clients have to answer the Close at shutdown.
     pub drain_max: Duration,
@@ -94,6 +98,7 @@ impl Config {
             ("id", u64::from(raw.id)),
             ("threads", raw.threads as u64),
             ("handshake_ms_max", raw.handshake_ms_max),
+            ("send_buffer_bytes", raw.send_buffer_bytes as u64),
             ("sockets_max", raw.sockets_max as u64),
             ("sockets_per_address_max", raw.sockets_per_address_max as u64),
             ("streams_per_socket_max", raw.streams_per_socket_max as u64),
@@ -125,6 +130,7 @@ impl Config {
             cores: raw.cores,
             trusted_proxies: raw.trusted_proxies,
             handshake_max: Duration::from_millis(raw.handshake_ms_max),
+            send_buffer_bytes: raw.send_buffer_bytes,
             sockets_max: raw.sockets_max,
             sockets_per_address_max: raw.sockets_per_address_max,
             connection: ConnectionConfig {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use service::{Condition, SharedCatalog};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -209,6 +210,11 @@ async fn run_first(thread: Thread, parts: First) {
     let upstream_stop = CancellationToken::new();
     let mut upstream = spawn_local(upstream.run(upstream_stop.clone()));
     let (door, accepting) = (thread.door.clone(), Rc::clone(&shared));
+    // Accepted sockets inherit it. What a slow reader does not take then soon waits in the streams'
+    // logs, once for all, and not in the kernel for each.
+    if let Err(error) = setsockopt(&listener, SndBuf, &thread.config.send_buffer_bytes) {
+        tracing::warn!(%error, "sockets have the system's own buffers");
+    }
     let accepting = spawn_local(async move {
         match TcpListener::from_std(listener) {
             Ok(listener) => accept(listener, arrivals, door, accepting).await,
