@@ -13,8 +13,9 @@ use crate::clock::now_us;
 use crate::outstanding::Outstanding;
 use crate::pusher::Push;
 
-/// A client that hears nothing for longer tries again by itself.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longer than a gateway needs to find out that its database is away; who waits longer tries again
+/// by itself.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Sockets that ask at the same time; the others are told that it could not be found out.
 const ASKED_MAX: usize = 4096;
 
