@@ -28,7 +28,7 @@ CHECKS = (
     "good_requests_are_let_in",
 )
 SEED = "20260101"
-EXAMPLES = "100"
+EXAMPLES = "60"
 REQUEST_SECONDS_MAX = "15"
 WINDOW = "60000"
 PASSWORD = "correct horse battery"
