@@ -24,7 +24,7 @@ pub struct LocalStream {
     waiting: RefCell<Vec<oneshot::Sender<()>>>,
     listeners: RefCell<IndexMap<SocketId, Rc<Peer>>>,
     log: RefCell<StreamLog>,
-    /// LocalStream that have not taken all of the log.
+    /// Listeners that have not taken all of the log.
     behind: Cell<usize>,
     look_at_bytes: Cell<usize>,
 }
@@ -67,7 +67,7 @@ impl LocalStream {
     pub fn remove(&self, id: SocketId, taken: u64) -> bool {
         let mut listeners = self.listeners.borrow_mut();
         if listeners.swap_remove(&id).is_some() && taken < self.log().end() {
-            self.one_less_behind();
+            self.caught_up();
         }
         listeners.is_empty()
     }
@@ -76,12 +76,8 @@ impl LocalStream {
         self.log.borrow()
     }
 
-    pub fn len(&self) -> usize {
+    pub fn listeners_count(&self) -> usize {
         self.listeners.borrow().len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     pub fn listeners(&self) -> Vec<Rc<Peer>> {
@@ -109,12 +105,8 @@ impl LocalStream {
         self.forget_what_all_have();
     }
 
-    /// A listener has taken everything.
+    /// A listener has taken everything, or has gone without.
     pub fn caught_up(&self) {
-        self.one_less_behind();
-    }
-
-    fn one_less_behind(&self) {
         let left = self.behind.get().saturating_sub(1);
         self.behind.set(left);
         if left == 0 {

@@ -116,7 +116,7 @@ impl Worker {
                 let mut full = Vec::new();
                 local.tell(&message, |peer| self.enqueue(peer), &mut full);
                 full.iter().for_each(|peer| self.close(peer, CloseReason::Lagging));
-                let listeners = local.len() as u64;
+                let listeners = local.listeners_count() as u64;
                 metrics::counter!("fanout_frames_out_total").increment(listeners);
                 let bytes = listeners * message.len() as u64;
                 metrics::counter!("fanout_bytes_out_total").increment(bytes);
