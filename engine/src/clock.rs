@@ -1,15 +1,9 @@
 //! The engine's only clock: what is decided knows no time but what the ingress has read here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::{Action, Command, TriggerPlace};
-
-/// Microseconds since the epoch.
-pub fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
+pub use service::clock::now_us;
 
 const US_PER_MS: u64 = 1000;
 /// Of a bound in six bytes, in milliseconds.

@@ -1,12 +1,6 @@
 //! The gateway's only reading of the time of day.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Microseconds since the epoch; zero on a machine whose clock stands before it.
-pub fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
+pub use service::clock::now_us;
 
 pub fn now_ms() -> u64 {
     now_us() / 1000

@@ -1,79 +1,49 @@
-//! Who waits for which reply: a bounded map from a number of ours to the one that asked.
+//! Who waits for which reply ([`service::waiting`]), with what a client is told who waits in vain.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::oneshot;
+use service::waiting;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
 
 #[derive(Debug)]
-pub struct Waiting<T> {
-    slots: Mutex<HashMap<u64, oneshot::Sender<T>>>,
-    /// The number given out last; they count from 1 in each life of the process.
-    last: AtomicU64,
-    waiting_max: usize,
-}
+pub struct Waiting<T>(waiting::Waiting<T>);
 
-/// One place in the map. Given back when dropped, so that who hung up or lost patience leaves none.
 #[derive(Debug)]
 pub struct Ticket<'a, T> {
     pub number: u64,
-    waiting: &'a Waiting<T>,
-    reply: oneshot::Receiver<T>,
+    place: waiting::Ticket<'a, T>,
 }
 
 impl<T> Waiting<T> {
     pub fn new(waiting_max: usize) -> Self {
-        Waiting { slots: Mutex::default(), last: AtomicU64::new(0), waiting_max }
+        Waiting(waiting::Waiting::new(waiting_max))
     }
 
     /// Refused when as many wait already as may.
     pub fn register(&self) -> Result<Ticket<'_, T>, ApiError> {
-        let (sender, reply) = oneshot::channel();
-        let mut slots = self.slots();
-        if self.waiting_max <= slots.len() {
-            return Err(ApiError::overloaded());
-        }
-        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        slots.insert(number, sender);
-        Ok(Ticket { number, waiting: self, reply })
+        let place = self.0.register().ok_or_else(ApiError::overloaded)?;
+        Ok(Ticket { number: place.number, place })
     }
 
     /// Hands `reply` to who waits for it; `false` when nobody does any more.
     pub fn resolve(&self, number: u64, reply: T) -> bool {
-        let sender = self.slots().remove(&number);
-        sender.is_some_and(|sender| sender.send(reply).is_ok())
+        self.0.resolve(number, reply)
     }
 
     pub fn len(&self) -> usize {
-        self.slots().len()
+        self.0.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn slots(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<T>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.is_empty()
     }
 }
 
 impl<T> Ticket<'_, T> {
     /// The reply, unless it is not here by `deadline`.
-    pub async fn reply(mut self, deadline: Instant) -> Result<T, ApiError> {
-        match timeout_at(deadline, &mut self.reply).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(_)) | Err(_) => Err(ApiError::timeout()),
-        }
-    }
-}
-
-impl<T> Drop for Ticket<'_, T> {
-    fn drop(&mut self) {
-        self.waiting.slots().remove(&self.number);
+    pub async fn reply(self, deadline: Instant) -> Result<T, ApiError> {
+        let reply = timeout_at(deadline, self.place.answer()).await;
+        reply.ok().flatten().ok_or_else(ApiError::timeout)
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use protocol::access::{Answer, Credentials, Question, Verdict};
 use protocol::{GatewayId, keys};
+use service::clock::now_us;
+use service::waiting::Waiting;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::clock::now_us;
-use crate::outstanding::Outstanding;
 use crate::pusher::Push;
 
 /// Longer than a gateway needs to find out that its database is away; who waits longer tries again
@@ -26,12 +26,12 @@ pub struct Access {
     /// A random number of this process, by which it knows the answers to its own questions.
     life: u64,
     pushes: mpsc::Sender<Push>,
-    outstanding: Arc<Outstanding<Verdict>>,
+    waiting: Arc<Waiting<Verdict>>,
 }
 
 impl Access {
     pub(crate) fn new(asker: GatewayId, life: u64, pushes: mpsc::Sender<Push>) -> Access {
-        Access { asker, life, pushes, outstanding: Arc::new(Outstanding::new(ASKED_MAX)) }
+        Access { asker, life, pushes, waiting: Arc::new(Waiting::new(ASKED_MAX)) }
     }
 
     /// Waits a bounded time. Cancel safe: a dropped question has no effect.
@@ -44,7 +44,7 @@ impl Access {
     }
 
     async fn ask(&self, address: IpAddr, credentials: Credentials) -> Option<Verdict> {
-        let ticket = self.outstanding.register()?;
+        let ticket = self.waiting.register()?;
         let question = Question {
             id: ticket.number,
             asker: self.asker,
@@ -62,7 +62,9 @@ impl Access {
     pub(crate) fn hear(&self, payload: &[u8]) {
         match serde_json::from_slice::<Answer>(payload) {
             Ok(answer) if answer.life == self.life => {
-                self.outstanding.resolve(answer.id, answer.verdict);
+                if !self.waiting.resolve(answer.id, answer.verdict) {
+                    tracing::debug!(number = answer.id, "an answer came too late");
+                }
             }
             Ok(_) => (),
             Err(error) => tracing::warn!(%error, "a gateway's answer cannot be read"),

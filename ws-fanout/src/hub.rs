@@ -11,12 +11,12 @@ use protocol::feed::{About, Head, Heads};
 use protocol::query::{AnswerBody, Ask};
 use protocol::{GatewayId, MarketId, MarketSpec, Sequence, keys};
 use service::SharedCatalog;
+use service::clock::now_us;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::audience::{Audiences, Outbox};
-use crate::clock::now_us;
 use crate::close_reason::CloseReason;
 use crate::conflate;
 use crate::feed::{FeedEvent, Wanted};

@@ -38,8 +38,6 @@ mod depth_update;
 mod conflate;
 mod feed;
 mod questions;
-mod outstanding;
 mod pusher;
 pub mod access;
 mod disconnects;
-mod clock;

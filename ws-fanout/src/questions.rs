@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use protocol::query::{Answer, AnswerBody, Ask, Query};
 use protocol::{GatewayId, Sequence, keys};
+use service::clock::now_us;
+use service::waiting::Waiting;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use crate::clock::now_us;
-use crate::outstanding::Outstanding;
 use crate::pusher::Push;
 
 /// How long an answer is waited for before the question is asked again.
@@ -25,15 +25,15 @@ pub struct Questions {
     /// A random number of this process, by which it knows the answers to its own questions.
     life: u64,
     pushes: mpsc::Sender<Push>,
-    outstanding: Arc<Outstanding<Answer>>,
+    waiting: Arc<Waiting<Answer>>,
     room: Arc<Semaphore>,
 }
 
 impl Questions {
     pub fn new(asker: GatewayId, life: u64, pushes: mpsc::Sender<Push>) -> Questions {
-        let outstanding = Arc::new(Outstanding::new(ASKED_MAX));
+        let waiting = Arc::new(Waiting::new(ASKED_MAX));
         let room = Arc::new(Semaphore::new(ASKED_MAX));
-        Questions { asker, life, pushes, outstanding, room }
+        Questions { asker, life, pushes, waiting, room }
     }
 
     /// Waits for its turn, then a bounded time for the answer. Cancel safe: a dropped question has
@@ -48,7 +48,7 @@ impl Questions {
     }
 
     async fn ask_now(&self, ask: Ask, min_sequence: Sequence) -> Option<AnswerBody> {
-        let ticket = self.outstanding.register()?;
+        let ticket = self.waiting.register()?;
         let query = Query {
             id: ticket.number,
             gateway: self.asker,
@@ -69,7 +69,12 @@ impl Questions {
             return;
         }
         match serde_json::from_slice::<Answer>(payload) {
-            Ok(answer) if answer.life == self.life => self.outstanding.resolve(answer.id, answer),
+            Ok(answer) if answer.life == self.life => {
+                let number = answer.id;
+                if !self.waiting.resolve(number, answer) {
+                    tracing::debug!(number, "an answer came too late");
+                }
+            }
             Ok(_) => (),
             Err(error) => tracing::debug!(%error, "an answer cannot be read"),
         }

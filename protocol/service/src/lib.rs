@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod clock;
 pub mod config;
 pub mod logs;
 pub mod ops;
@@ -12,6 +13,8 @@ pub mod stop;
 pub mod client_address;
 #[cfg(feature = "follow")]
 pub mod shared_catalog;
+#[cfg(feature = "follow")]
+pub mod waiting;
 #[cfg(feature = "follow")]
 pub mod pubsub;
 

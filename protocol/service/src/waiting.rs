@@ -7,24 +7,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 #[derive(Debug)]
-pub struct Outstanding<A> {
+pub struct Waiting<A> {
     slots: Mutex<HashMap<u64, oneshot::Sender<A>>>,
-    /// The number given out last.
+    /// The number given out last; they count from 1 in each life of the process.
     last: AtomicU64,
     waiting_max: usize,
 }
 
-/// One place in the map; given back when dropped.
+/// One place in the map. Given back when dropped, so that who hung up or lost patience leaves none.
 #[derive(Debug)]
 pub struct Ticket<'a, A> {
     pub number: u64,
-    outstanding: &'a Outstanding<A>,
+    waiting: &'a Waiting<A>,
     answer: oneshot::Receiver<A>,
 }
 
-impl<A> Outstanding<A> {
+impl<A> Waiting<A> {
     pub fn new(waiting_max: usize) -> Self {
-        Outstanding { slots: Mutex::default(), last: AtomicU64::new(0), waiting_max }
+        Waiting { slots: Mutex::default(), last: AtomicU64::new(0), waiting_max }
     }
 
     /// `None` when as many wait already as may.
@@ -36,16 +36,21 @@ impl<A> Outstanding<A> {
         }
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         slots.insert(number, sender);
-        Some(Ticket { number, outstanding: self, answer })
+        Some(Ticket { number, waiting: self, answer })
     }
 
-    /// Hands the answer to who waits for it, if anybody does.
-    pub fn resolve(&self, number: u64, answer: A) {
-        if let Some(sender) = self.slots().remove(&number)
-            && sender.send(answer).is_err()
-        {
-            tracing::debug!(number, "an answer came just too late");
-        }
+    /// Hands the answer to who waits for it; `false` when nobody does any more.
+    pub fn resolve(&self, number: u64, answer: A) -> bool {
+        let sender = self.slots().remove(&number);
+        sender.is_some_and(|sender| sender.send(answer).is_ok())
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<A>>> {
@@ -62,7 +67,7 @@ impl<A> Ticket<'_, A> {
 
 impl<A> Drop for Ticket<'_, A> {
     fn drop(&mut self) {
-        self.outstanding.slots().remove(&self.number);
+        self.waiting.slots().remove(&self.number);
     }
 }
 
@@ -72,13 +77,13 @@ mod tests {
 
     #[tokio::test]
     async fn places_are_bounded_and_given_back() {
-        let outstanding = Outstanding::new(1);
-        let ticket = outstanding.register().unwrap();
-        assert!(outstanding.register().is_none());
-        outstanding.resolve(ticket.number + 1, 'x');
-        outstanding.resolve(ticket.number, 'a');
+        let waiting = Waiting::new(1);
+        let ticket = waiting.register().unwrap();
+        assert!(waiting.register().is_none());
+        assert!(!waiting.resolve(ticket.number + 1, 'x'));
+        assert!(waiting.resolve(ticket.number, 'a'));
         assert_eq!(ticket.answer().await, Some('a'));
-        drop(outstanding.register().unwrap());
-        assert!(outstanding.register().is_some());
+        drop(waiting.register().unwrap());
+        assert!(waiting.register().is_some());
     }
 }
