@@ -141,9 +141,10 @@ pub async fn order_events(
 
 const BALANCE_CHANGES: &str = "
     INSERT INTO balance_changes (account_id, sub, ts, sequence, asset_id, cause, market_id,
-        available, locked)
+        available, locked, other_asset_id, other_available, other_locked)
     SELECT * FROM unnest($1::integer[], $2::integer[], $3::timestamptz[], $4::bigint[],
-        $5::smallint[], $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[])
+        $5::smallint[], $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::smallint[],
+        $11::bigint[], $12::bigint[])
     ON CONFLICT DO NOTHING";
 
 pub async fn balance_changes(
@@ -160,6 +161,9 @@ pub async fn balance_changes(
         .bind(column(rows, |row| row.market_id))
         .bind(column(rows, |row| row.available))
         .bind(column(rows, |row| row.locked))
+        .bind(column(rows, |row| row.other.map(|other| other.asset_id)))
+        .bind(column(rows, |row| row.other.map(|other| other.available)))
+        .bind(column(rows, |row| row.other.map(|other| other.locked)))
         .execute(connection)
         .await?;
     Ok(done.rows_affected())

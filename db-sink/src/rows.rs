@@ -14,8 +14,8 @@ use crate::order_events::{
     closed_order, filled_maker, placement, waiting_order, with_trigger, withdrawn_order,
 };
 use crate::tables::{
-    BalanceChangeRow, Cause, FEES, FillRow, OrderEventKind, OrderEventRow, Rows, TradeRow,
-    TransferRow,
+    BalanceChangeRow, Cause, FEES, FillRow, OrderEventKind, OrderEventRow, OtherBalance, Rows,
+    TradeRow, TransferRow,
 };
 
 /// The frame's own order on its way to market.
@@ -292,7 +292,7 @@ impl Rows {
         Ok(())
     }
 
-    /// One row for each balance that the frame changed, however many changes it had.
+    /// One row for each account whose balances the frame changed, however many changes it had.
     fn balances(
         &mut self,
         at: &At,
@@ -314,20 +314,32 @@ impl Rows {
             }
         })?;
         cells.retain(|cell| cell.available != 0 || cell.locked != 0);
-        for (cell, sub) in cells.iter().zip(0..) {
+        let before = self.balance_changes.len();
+        for cell in &cells {
+            let account_id = match cell.holder {
+                effects::Holder::Fees => FEES,
+                effects::Holder::Account(id) => account(id)?,
+            };
+            let asset_id = asset(cell.asset)?;
+            let (available, locked) = (delta(cell.available)?, delta(cell.locked)?);
+            let of_account = |row: &&mut BalanceChangeRow| row.account_id == account_id;
+            if let Some(row) = self.balance_changes[before..].iter_mut().find(of_account) {
+                assert!(row.other.is_none(), "Invariant: a frame changes at most two assets");
+                row.other = Some(OtherBalance { asset_id, available, locked });
+                continue;
+            }
+            let sub = i32::try_from(self.balance_changes.len() - before);
             self.balance_changes.push(BalanceChangeRow {
-                account_id: match cell.holder {
-                    effects::Holder::Fees => FEES,
-                    effects::Holder::Account(id) => account(id)?,
-                },
-                sub,
+                account_id,
+                sub: sub.map_err(|_| RowError::OutOfRange("balance changes"))?,
                 ts: at.ts,
                 sequence: at.sequence,
-                asset_id: asset(cell.asset)?,
+                asset_id,
                 cause,
                 market_id: at.market_id,
-                available: delta(cell.available)?,
-                locked: delta(cell.locked)?,
+                available,
+                locked,
+                other: None,
             });
         }
         Ok(())

@@ -1,6 +1,5 @@
 //! The rows of each table, as the sink writes them. Columns and codes are described in
-//! `migrations/0001_sink.sql` and `0005_triggers.sql`; names and order are the same there, here and
-//! in `insert.rs`.
+//! `migrations/`; names and order are the same there, here and in `insert.rs`.
 
 use chrono::{DateTime, Utc};
 
@@ -102,6 +101,15 @@ pub struct BalanceChangeRow {
     pub asset_id: i16,
     pub cause: Cause,
     pub market_id: i16,
+    pub available: i64,
+    pub locked: i64,
+    pub other: Option<OtherBalance>,
+}
+
+/// The second asset of a [`BalanceChangeRow`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OtherBalance {
+    pub asset_id: i16,
     pub available: i64,
     pub locked: i64,
 }

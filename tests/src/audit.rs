@@ -51,7 +51,7 @@ fn live_balances(world: &World, accounts: &[String]) -> Balances {
 
 fn written_balances(database: &Database) -> Balances {
     let statement = format!(
-        "SELECT account_id, asset_id, sum(available), sum(locked) FROM balance_changes \
+        "SELECT account_id, asset_id, sum(available), sum(locked) FROM balance_cells \
          WHERE account_id <> {FEES} GROUP BY 1, 2"
     );
     let row = |row: Vec<String>| {
@@ -103,7 +103,7 @@ fn market_by_id<'l>(listing: &'l Listing, id: &str) -> &'l Market {
 
 /// Per asset: all that accounts and fees hold is what was deposited and not withdrawn.
 fn conserved(database: &Database) {
-    let held = "SELECT asset_id, sum(available + locked) FROM balance_changes GROUP BY 1";
+    let held = "SELECT asset_id, sum(available + locked) FROM balance_cells GROUP BY 1";
     let moved = "SELECT asset_id, sum(CASE kind WHEN 1 THEN units ELSE -units END) \
                  FROM transfers GROUP BY 1";
     let by_asset = |statement: &str| -> BTreeMap<String, i128> {
@@ -111,7 +111,7 @@ fn conserved(database: &Database) {
     };
     assert_eq!(by_asset(held), by_asset(moved), "held by asset, and deposited less withdrawn");
     let fees = format!(
-        "SELECT asset_id, sum(available) FROM balance_changes WHERE account_id = {FEES} GROUP BY 1"
+        "SELECT asset_id, sum(available) FROM balance_cells WHERE account_id = {FEES} GROUP BY 1"
     );
     let paid = "SELECT fee_asset_id, sum(fee_units) FROM fills GROUP BY 1";
     assert_eq!(by_asset(&fees), by_asset(paid), "fees collected, and fees paid");
