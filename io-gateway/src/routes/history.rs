@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::{json, json_text};
 use crate::admission;
 use crate::app::SharedApp;
-use crate::clock::now_ms;
+use crate::clock::{now, now_ms};
 use crate::error::ApiError;
 use crate::history::{Candle, PublicTrade};
 use crate::openapi::queries::{KlinesQuery, TradesQuery};
@@ -93,7 +93,7 @@ async fn newest_trades(
     let limit = at_most(&parameters, "limit", TRADES_DEFAULT, TRADES_MAX)?;
     let offset = at_most(&parameters, "offset", 0, OFFSET_MAX)?;
     let quote = asset(&app.catalog, market.quote)?;
-    let trades = app.history.trades(market.id, limit, offset).await?;
+    let trades = app.history.trades(market.id, limit, offset, now()).await?;
     json(&trades.iter().map(|trade| trade_json(trade, market, quote)).collect::<Vec<_>>())
 }
 

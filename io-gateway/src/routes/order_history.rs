@@ -15,6 +15,7 @@ use crate::admission;
 use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::caller::Caller;
+use crate::clock::now;
 use crate::error::{ApiError, Code};
 use crate::openapi::answers::PastOrder;
 use crate::openapi::queries::PastOrdersQuery;
@@ -94,7 +95,7 @@ async fn page(app: &SharedApp, wanted: &Wanted) -> Result<Vec<FinishedOrder>, Ap
         let after = app.past_orders.positions_now().await?;
         let live = app.queries.finished_orders(wanted.account, wanted.market, after);
         let live = unless_away(live.await)?.unwrap_or_default();
-        return app.past_orders.page(wanted, live).await;
+        return app.past_orders.page(wanted, live, now()).await;
     };
     // Asked for before those that have ended: an order that ends in between is found among them.
     let (market, target) = (order.market(), Target::Order(order));
@@ -106,7 +107,7 @@ async fn page(app: &SharedApp, wanted: &Wanted) -> Result<Vec<FinishedOrder>, Ap
     let mut live = unless_away(live)?.unwrap_or_default();
     live.retain(|ended| ended.order == order);
     if live.is_empty() {
-        return app.past_orders.page(wanted, Vec::new()).await;
+        return app.past_orders.page(wanted, Vec::new(), now()).await;
     }
     // No order ends twice, so there is nothing to look for in the database.
     Ok(live.into_iter().skip(wanted.offset).take(wanted.limit).collect())
