@@ -1,6 +1,7 @@
 //! What can be asked of `bench`, and the text it answers with.
 
 mod sockets;
+mod history;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::machine::{Load, Machine};
 use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
 use crate::{journal, queries, recovery, report, rest, shard, snapshots};
+use history::HistoryArgs;
 use sockets::{StreamsArgs, WebsocketsArgs};
 
 /// Measures the exchange. Build it with --release.
@@ -59,6 +61,8 @@ enum Verb {
     Rest(RestArgs),
     /// Streams of a whole exchange of its own: until all clients have a trade, what is borne.
     Streams(StreamsArgs),
+    /// A year of one market in the database: how long the gateway takes to tell of it.
+    History(HistoryArgs),
     /// Libraries that speak WebSocket, against writing the bytes oneself.
     Websockets(WebsocketsArgs),
 }
@@ -394,6 +398,7 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
             text(&report, args.json)
         }
         Verb::Streams(args) => args.run(&machine),
+        Verb::History(args) => args.run(&machine),
         Verb::Websockets(args) => args.run(&machine),
     }
 }

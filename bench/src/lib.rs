@@ -4,6 +4,7 @@
 //!           └▶ shard/script ─────────▶ shard (runs) ─┘
 //!                                       └ clock
 //! rest: signed requests ─▶ load ─▶ a whole exchange of real processes
+//! history: a year of rows ─▶ the same exchange's database ─▶ questions over REST
 //! streams: orders, or frames put into Redis ─▶ the same exchange ─▶ listeners
 
 pub mod command_line;
@@ -24,6 +25,7 @@ pub mod snapshots;
 pub mod queries;
 pub mod rest;
 pub mod streams;
+pub mod history;
 pub mod websockets;
 pub mod machine;
 pub mod report;

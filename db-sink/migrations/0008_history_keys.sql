@@ -14,3 +14,6 @@ ALTER TABLE order_events
 -- looks at what is new; by the defaults it would wait for a fifth of the table.
 ALTER TABLE fills SET (autovacuum_vacuum_insert_scale_factor = 0.01);
 ALTER TABLE order_events SET (autovacuum_vacuum_insert_scale_factor = 0.01);
+
+-- An account's list of what it asked for.
+CREATE INDEX withdrawal_requests_account ON withdrawal_requests (account_id, created_at, number);

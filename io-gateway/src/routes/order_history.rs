@@ -9,7 +9,7 @@ use protocol::{AccountId, FinishedOrder, OrderId, Target};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::history::at_most;
+use super::paging::Page;
 use super::{json, json_text, markets};
 use crate::admission;
 use crate::app::SharedApp;
@@ -23,10 +23,6 @@ use crate::order_json::finished_json;
 use crate::parameters::Parameters;
 use crate::past_orders::{SortDirection, Wanted};
 
-const LIMIT_DEFAULT: u64 = 100;
-const LIMIT_MAX: u64 = 1_000;
-/// Deeper pages would make the database walk too far.
-const OFFSET_MAX: u64 = 1_000_000;
 pub const DIRECTIONS: [(&str, SortDirection); 2] =
     [("Asc", SortDirection::Ascending), ("Desc", SortDirection::Descending)];
 
@@ -72,8 +68,7 @@ fn wanted(
         Some(_) => Some(admission::market(parameters, &app.catalog)?.id),
         None => None,
     };
-    let limit = at_most(parameters, "limit", LIMIT_DEFAULT, LIMIT_MAX)?;
-    let offset = at_most(parameters, "offset", 0, OFFSET_MAX)?;
+    let Page { limit, offset } = Page::read(parameters)?;
     let direction = parameters.choice("sortDirection", &DIRECTIONS)?;
     let number = parameters.unsigned("orderId")?;
     let is_listed = |order: &OrderId| app.catalog.market(order.market()).is_some();
