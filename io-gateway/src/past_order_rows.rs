@@ -1,8 +1,8 @@
 //! Rows of orders that have ended, and what is joined to them from elsewhere.
 //!
 //! The end of a maker that was filled has its other columns in the latest row of its coming to
-//! rest. From then on it traded at its own price alone, so what it traded for is known. What ends an
-//! order that fired has its trigger in the row of that.
+//! rest. From then on it traded at its own price alone, so what it traded for is known. What ends
+//! an order that fired has its trigger in the row of that.
 
 use chrono::{DateTime, Utc};
 use protocol::{

@@ -223,7 +223,8 @@ fn candles() -> String {
             "INSERT INTO klines \
              SELECT market_id, {resolution}, start, min(first_trade_id), max(last_trade_id), \
               (array_agg(open_ticks ORDER BY open_time))[1], max(high_ticks), min(low_ticks), \
-              (array_agg(close_ticks ORDER BY open_time DESC))[1], sum(lots), sum(quote_units), sum(trades) \
+              (array_agg(close_ticks ORDER BY open_time DESC))[1], sum(lots), \
+              sum(quote_units), sum(trades) \
              FROM (SELECT *, {start} AS start FROM klines WHERE resolution = {from}) \
               AS shorter GROUP BY 1, 3;\n"
         ));
