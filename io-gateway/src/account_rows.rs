@@ -36,11 +36,14 @@ const KEYS: &str = "\
     FROM TABLE WHERE account_id = $1 AND $2 <= ts AND ts < $3 AND CONDITION \
     AND ($4::smallint IS NULL OR market_id = $4) AND ($5::bigint IS NULL OR order_id = $5)";
 
+/// `LIMIT 1` has each row looked up by its key: a planner that is wrong about how many rows a window
+/// has, as of the latest ones it often is, would read all of them to join them.
 const ROWS: &str = "\
     SELECT COLUMNS FROM (SELECT ts, sequence, sub KEYS \
       ORDER BY ts DIRECTION, sequence DIRECTION, sub DIRECTION LIMIT $6 OFFSET $7) AS page \
-    JOIN TABLE AS r ON r.account_id = $1 AND $2 <= r.ts AND r.ts < $3 \
-     AND r.ts = page.ts AND r.sequence = page.sequence AND r.sub = page.sub \
+    CROSS JOIN LATERAL (SELECT * FROM TABLE AS one \
+      WHERE one.account_id = $1 AND $2 <= one.ts AND one.ts < $3 \
+       AND one.ts = page.ts AND one.sequence = page.sequence AND one.sub = page.sub LIMIT 1) AS r \
     ORDER BY r.ts DIRECTION, r.sequence DIRECTION, r.sub DIRECTION";
 
 const PASSED_OVER: &str = "SELECT count(*) FROM (SELECT KEYS LIMIT $6) AS passed_over";
