@@ -162,7 +162,7 @@ fn fills<'a>(year: &Year, accounts: &'a Accounts, questions: &mut Vec<Question<'
     ask("maker", &maker.1, &[], Some(PAGE));
     ask("maker, 1000", &maker.1, &[("limit", "1000".to_owned())], Some(1000));
     ask("maker, oldest first", &maker.1, &[ascending.clone()], Some(PAGE));
-    for offset in [10_000, 100_000] {
+    for offset in [10_000, 100_000, 1_000_000] {
         let deep = [("offset", offset.to_string())];
         let rows = PAGE.min((year.trades as usize).saturating_sub(offset));
         ask(&format!("maker, offset {offset}"), &maker.1, &deep, Some(rows));
@@ -189,7 +189,7 @@ fn orders<'a>(year: &Year, accounts: &'a Accounts, questions: &mut Vec<Question<
     ask("maker", &maker.1, &[], Some(PAGE));
     ask("maker, 1000", &maker.1, &[("limit", "1000".to_owned())], Some(1000));
     ask("maker, oldest first", &maker.1, &[ascending], Some(PAGE));
-    for offset in [10_000, 100_000] {
+    for offset in [10_000, 100_000, 1_000_000] {
         let deep = [("offset", offset.to_string())];
         let rows = PAGE.min((year.maker_orders() as usize).saturating_sub(offset));
         ask(&format!("maker, offset {offset}"), &maker.1, &deep, Some(rows));

@@ -34,8 +34,8 @@ impl<'a> Report<'a> {
 }
 
 const SIZES: [&str; 4] = ["table", "rows", "MB", "MB of indexes"];
-const TIMES: [&str; 8] =
-    ["question", "rows", "first ms", "p50", "p99", "max", "statements", "buffers"];
+const TIMES: [&str; 9] =
+    ["question", "rows", "asked", "first ms", "p50", "p99", "max", "statements", "buffers"];
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,8 +56,8 @@ impl fmt::Display for Report<'_> {
         table(out, &rows)?;
         writeln!(
             out,
-            "\n{} requests of each over one connection; statements and the pages they looked at \
-             for one more\n",
+            "\neach over one connection, {} times or for ten seconds; statements and the pages they \
+             looked at for one more\n",
             self.requests
         )?;
         let mut rows = vec![TIMES.map(str::to_owned)];
@@ -75,12 +75,13 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-fn times(of: &QuestionFigures) -> [String; 8] {
+fn times(of: &QuestionFigures) -> [String; 9] {
     let milliseconds = |ns: u64| format!("{:.2}", ns as f64 / 1e6);
     let buffers: u64 = of.statements.iter().map(|statement| statement.buffers).sum();
     [
         of.name.clone(),
         of.rows.to_string(),
+        of.latency_ns.count.to_string(),
         milliseconds(of.first_ns),
         milliseconds(of.latency_ns.p50),
         milliseconds(of.latency_ns.p99),
