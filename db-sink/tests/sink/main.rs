@@ -7,6 +7,7 @@ mod story;
 mod running;
 mod engine;
 mod database;
+mod deliveries;
 mod queue;
 mod refill;
 mod process;
