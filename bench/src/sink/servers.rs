@@ -66,7 +66,7 @@ impl Servers {
     pub async fn discard(&self, config: &Config) -> Result<(), BenchError> {
         let root = self.postgres.as_ref().map(|server| server.url.clone()).unwrap_or_default();
         let name = config.database_url.rsplit_once('/').map_or("", |(_, name)| name);
-        let statement = AssertSqlSafe(format!("DROP DATABASE {name}"));
+        let statement = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
         let mut connection = connect(&root).await?;
         sqlx::raw_sql(statement).execute(&mut connection).await.map_err(BenchError::Database)?;
         self.redis()?.flush()
