@@ -36,9 +36,10 @@ pub mod trim;
 pub mod database;
 pub mod migrate;
 pub mod timescale;
+pub mod retention;
 pub mod backoff;
 pub mod sink;
 
-pub use config::{Config, Timescale};
+pub use config::{Config, RetentionTerms, Timescale, TimescaleMode};
 pub use error::SinkError;
 pub use sink::Sink;
