@@ -4,9 +4,11 @@
 
 mod servers;
 mod story;
+mod lives;
 mod running;
 mod engine;
 mod database;
 mod queue;
 mod refill;
 mod process;
+mod retention;
