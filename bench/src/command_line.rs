@@ -1,5 +1,6 @@
 //! What can be asked of `bench`, and the text it answers with.
 
+mod sink;
 mod sockets;
 
 use std::fmt::Display;
@@ -17,6 +18,7 @@ use crate::machine::{Load, Machine};
 use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
 use crate::{journal, queries, recovery, report, rest, shard, snapshots};
+use sink::SinkArgs;
 use sockets::{StreamsArgs, WebsocketsArgs};
 
 /// Measures the exchange. Build it with --release.
@@ -59,6 +61,8 @@ enum Verb {
     Rest(RestArgs),
     /// Streams of a whole exchange of its own: until all clients have a trade, what is borne.
     Streams(StreamsArgs),
+    /// Events into a database on a real disk: by the whole sink, by plain inserts.
+    Sink(SinkArgs),
     /// Libraries that speak WebSocket, against writing the bytes oneself.
     Websockets(WebsocketsArgs),
 }
@@ -394,6 +398,7 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
             text(&report, args.json)
         }
         Verb::Streams(args) => args.run(&machine),
+        Verb::Sink(args) => args.run(&machine),
         Verb::Websockets(args) => args.run(&machine),
     }
 }

@@ -68,6 +68,16 @@ pub enum BenchError {
     Frame(String),
     #[error("redis")]
     Redis(#[source] redis::RedisError),
+    #[error("a frame cannot be stored")]
+    Rows(#[source] db_sink::error::RowError),
+    #[error("the database")]
+    Database(#[source] sqlx::Error),
+    #[error("the sink")]
+    Sink(#[source] db_sink::SinkError),
+    #[error("the sink's configuration")]
+    SinkConfiguration(#[source] db_sink::config::SinkConfigError),
+    #[error("exchange.toml")]
+    Configuration(#[source] service::ConfigError),
     #[error("{wanted} sockets need more open files than the {allowed} that are allowed")]
     OpenFiles { wanted: usize, allowed: u64 },
     #[error("a thread panicked")]

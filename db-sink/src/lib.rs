@@ -36,6 +36,7 @@ pub mod writer;
 pub mod checkpoint;
 pub mod trim;
 pub mod database;
+pub mod no_delay;
 pub mod migrate;
 pub mod timescale;
 pub mod retention;
