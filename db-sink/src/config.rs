@@ -194,4 +194,13 @@ mod tests {
         assert!(in_range("rows_max", 100_001, 1, 100_000).is_err());
         assert!(in_range("rows_max", 100_000, 1, 100_000).is_ok());
     }
+
+    #[test]
+    fn no_days_are_never() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../exchange.toml"));
+        let config = Config::load(&ExchangeFile::load(path).unwrap(), None).unwrap();
+        assert_eq!(config.timescale.compress_after_days, Some(7));
+        assert_eq!(config.retention.keep_days, None);
+        assert_eq!(config.retention.every, Duration::from_secs(3600));
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
-use db_sink::insert;
+use db_sink::insert::{self, Known};
 use db_sink::tables::{
     BalanceChangeRow, Cause, FillRow, OrderEventKind, OrderEventRow, Rows, TradeRow,
 };
@@ -90,16 +90,16 @@ impl Lives {
     /// Also when they are there already, as a sink that was set back does it.
     pub async fn write(&self, connection: &mut PgConnection) {
         for chunk in self.rows.trades.chunks(1000) {
-            insert::rows(connection, chunk).await.unwrap();
+            insert::rows(connection, chunk, Known::Stays).await.unwrap();
         }
         for chunk in self.rows.fills.chunks(1000) {
-            insert::rows(connection, chunk).await.unwrap();
+            insert::rows(connection, chunk, Known::Stays).await.unwrap();
         }
         for chunk in self.rows.order_events.chunks(1000) {
-            insert::rows(connection, chunk).await.unwrap();
+            insert::rows(connection, chunk, Known::Stays).await.unwrap();
         }
         for chunk in self.rows.balance_changes.chunks(1000) {
-            insert::rows(connection, chunk).await.unwrap();
+            insert::rows(connection, chunk, Known::Stays).await.unwrap();
         }
     }
 

@@ -165,3 +165,17 @@ async fn a_sink_removes_old_rows_beside_its_work_and_drains() {
     assert_eq!(sink.drain().await, End::Drained);
     assert_eq!(found(&mut connection).await, lives.left(day(365)));
 }
+
+#[tokio::test]
+async fn what_is_kept_has_the_columns_of_order_events() {
+    let (_world, mut connection) = world_of(&Lives::new(1, 1, 10)).await;
+    let columns = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
+        WHERE attrelid = $1::text::regclass AND 0 < attnum ORDER BY attnum";
+    let mut tables = Vec::new();
+    for table in ["order_events", "kept_order_events"] {
+        let columns = sqlx::query_as(columns).bind(table).fetch_all(&mut connection);
+        let columns: Vec<(String, String)> = columns.await.unwrap();
+        tables.push(columns);
+    }
+    assert_eq!(tables[0], tables[1], "rows move from one to the other by position");
+}
