@@ -29,9 +29,18 @@ impl Database {
             ("statement_timeout", millis.as_str()),
             ("lock_timeout", millis.as_str()),
             ("idle_in_transaction_session_timeout", millis.as_str()),
+            // Late rows go into compressed chunks, however many; unknown to plain PostgreSQL.
+            ("timescaledb.max_tuples_decompressed_per_dml_transaction", "0"),
         ]);
         let options = options.disable_statement_logging();
         Ok(Database { options, deadline, connection: None, sends_at_once: true })
+    }
+
+    /// Gives up waiting for a lock sooner than at the deadline.
+    pub fn with_lock_wait(mut self, wait: Duration) -> Self {
+        let millis = wait.as_millis().to_string();
+        self.options = self.options.options([("lock_timeout", millis)]);
+        self
     }
 
     pub fn deadline(&self) -> Duration {

@@ -39,9 +39,10 @@ pub mod database;
 pub mod no_delay;
 pub mod migrate;
 pub mod timescale;
+pub mod retention;
 pub mod backoff;
 pub mod sink;
 
-pub use config::{Config, Timescale, WriteBy};
+pub use config::{Config, RetentionTerms, Timescale, TimescaleMode, WriteBy};
 pub use error::SinkError;
 pub use sink::Sink;

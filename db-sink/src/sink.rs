@@ -23,6 +23,7 @@ use crate::error::SinkError;
 use crate::feed::Feed;
 use crate::migrate;
 use crate::refill::Refill;
+use crate::retention::Retention;
 use crate::streams::Streams;
 use crate::trim::Trim;
 use crate::writer::Writer;
@@ -186,6 +187,7 @@ impl Sink {
         );
         let (deadline, retry_max) = (config.redis_deadline, config.retry_max);
         let trim = Trim { client, streams, deadline, retry_max, committed };
+        let retention = Retention::new(&config.database_url, config.retention, retry_max)?;
 
         let mut tasks = Tasks::default();
         let stop_reading = stop.child_token();
@@ -193,6 +195,7 @@ impl Sink {
         let refill = tasks.spawn(refill.run(orders_in, pages_out, stop_reading.clone()));
         let batcher = tasks.spawn(batcher.run(batches_out));
         let trim = tasks.spawn(trim.run());
+        let retention = tasks.spawn(retention.run(stop_reading.clone()));
         let writer = tasks.spawn(writer.run(batches_in));
         // The writer ends when all before it have, or first because it cannot go on.
         let written = writer.await.map_err(SinkError::Task)?;
@@ -201,7 +204,8 @@ impl Sink {
             feed.await?;
             refill.await?;
             batcher.await?;
-            trim.await
+            trim.await?;
+            retention.await
         }))
         .await?;
         match written {

@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use db_sink::config::{Config, Timescale, WriteBy};
+use db_sink::config::{Config, TimescaleMode, WriteBy};
 use db_sink::database::Database;
 use db_sink::migrate;
 use redis::{Client, Connection};
@@ -54,7 +54,7 @@ impl Servers {
         config.database_url = format!("{server}/{name}");
         config.redis_url.clone_from(&self.redis.url);
         config.write_by = write_by;
-        config.timescale = Timescale::Off;
+        config.timescale.mode = TimescaleMode::Off;
         config.database_deadline = Duration::from_secs(60);
         let database = Database::new(&config.database_url, config.database_deadline);
         let mut database = database.map_err(BenchError::Sink)?;

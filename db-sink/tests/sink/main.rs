@@ -4,6 +4,7 @@
 
 mod servers;
 mod story;
+mod lives;
 mod running;
 mod engine;
 mod database;
@@ -11,3 +12,4 @@ mod deliveries;
 mod queue;
 mod refill;
 mod process;
+mod retention;
