@@ -32,6 +32,7 @@ pub mod klines;
 pub mod insert;
 pub mod writer;
 pub mod checkpoint;
+pub mod progress;
 pub mod trim;
 pub mod database;
 pub mod migrate;

@@ -20,6 +20,7 @@ use crate::database::{Database, within};
 use crate::error::SinkError;
 use crate::insert;
 use crate::klines;
+use crate::progress::Tally;
 use crate::sink::Readiness;
 use crate::streams::Streams;
 use crate::tables::{Rows, TradeRow};
@@ -59,6 +60,7 @@ pub struct Writer {
     committed: watch::Sender<Vec<Position>>,
     retry_max: Duration,
     readiness: Readiness,
+    tally: Arc<Tally>,
 }
 
 impl Writer {
@@ -72,7 +74,13 @@ impl Writer {
     ) -> (Self, watch::Receiver<Vec<Position>>) {
         let (committed, positions) = watch::channel(claim.positions);
         let epoch = claim.epoch;
-        (Writer { database, streams, epoch, committed, retry_max, readiness }, positions)
+        let tally = Arc::new(Tally::of(&streams));
+        (Writer { database, streams, epoch, committed, retry_max, readiness, tally }, positions)
+    }
+
+    /// Kept up to date while the writer runs.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     /// Writes batches until the queue is closed and drained. An error is one that trying again does
@@ -176,6 +184,7 @@ impl Writer {
     }
 
     fn count(&self, batch: &Batch, written: Written) {
+        self.tally.committed(batch);
         metrics::counter!("sink_batches_total").increment(1);
         metrics::counter!("sink_frames_total").increment(batch.frames() as u64);
         let mut newest = None;

@@ -50,7 +50,7 @@ fn a_full_queue_waits_in_the_journal_and_orders_go_on() {
     let world = World::new();
     let mut connection = world.connect();
     let engine = world.engine_with(|config| {
-        config.events_queue_max = QUEUE_MAX as u64;
+        config.events.entries_max = QUEUE_MAX as u64;
         config.egress_blocks_max = 1;
     });
     fund(&world, &mut connection);
@@ -69,7 +69,7 @@ fn a_full_queue_waits_in_the_journal_and_orders_go_on() {
     assert_eq!(length(&mut connection, "BTC_USDC"), QUEUE_MAX);
     engine.drain();
     // The next life goes on.
-    let engine = world.engine_with(|config| config.events_queue_max = QUEUE_MAX as u64);
+    let engine = world.engine_with(|config| config.events.entries_max = QUEUE_MAX as u64);
     let mut btc = Vec::new();
     while btc.len() < BIDS / 2 {
         eventually("more", || (0 < length(&mut connection, "BTC_USDC")).then_some(()));
@@ -131,7 +131,7 @@ fn what_the_database_has_is_not_filled_again_and_makes_room() {
         set.arg(keys::COMMITTED).arg(stream).arg(committed).exec(connection).unwrap();
     };
     tell(&mut connection, "SOL_USDC", sequence(9));
-    let engine = world.engine_with(|config| config.events_queue_max = 20);
+    let engine = world.engine_with(|config| config.events.entries_max = 20);
     eventually("a full queue", || (length(&mut connection, "SOL_USDC") == 20).then_some(()));
     tell(&mut connection, "SOL_USDC", sequence(89));
     let expected: Vec<_> = (90..100).map(sequence).collect();
