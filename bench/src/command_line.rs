@@ -1,6 +1,7 @@
 //! What can be asked of `bench`, and the text it answers with.
 
 mod sockets;
+mod outage;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::machine::{Load, Machine};
 use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
 use crate::{journal, queries, recovery, report, rest, shard, snapshots};
+use outage::OutageArgs;
 use sockets::{StreamsArgs, WebsocketsArgs};
 
 /// Measures the exchange. Build it with --release.
@@ -59,6 +61,10 @@ enum Verb {
     Rest(RestArgs),
     /// Streams of a whole exchange of its own: until all clients have a trade, what is borne.
     Streams(StreamsArgs),
+    /// A database killed while a million trades happen: what who trades notices, how it catches up.
+    ///
+    /// Compares trades, fills and candles at the end; a difference is an error.
+    Outage(OutageArgs),
     /// Libraries that speak WebSocket, against writing the bytes oneself.
     Websockets(WebsocketsArgs),
 }
@@ -394,6 +400,7 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
             text(&report, args.json)
         }
         Verb::Streams(args) => args.run(&machine),
+        Verb::Outage(args) => args.run(&machine),
         Verb::Websockets(args) => args.run(&machine),
     }
 }

@@ -5,6 +5,7 @@
 //!                                       └ clock
 //! rest: signed requests ─▶ load ─▶ a whole exchange of real processes
 //! streams: orders, or frames put into Redis ─▶ the same exchange ─▶ listeners
+//! outage: commands and a probe ─▶ the same exchange, its database killed ─▶ watch, comparison
 
 pub mod command_line;
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod snapshots;
 pub mod queries;
 pub mod rest;
 pub mod streams;
+pub mod outage;
 pub mod websockets;
 pub mod machine;
 pub mod report;

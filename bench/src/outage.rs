@@ -108,10 +108,7 @@ impl Stage {
 }
 
 /// Runs all turns on one exchange; `done` hears what has been done.
-pub fn run(
-    settings: &Settings,
-    mut done: impl FnMut(String),
-) -> Result<OutageFigures, BenchError> {
+pub fn run(settings: &Settings, mut done: impl FnMut(String)) -> Result<OutageFigures, BenchError> {
     interrupt::watch().map_err(BenchError::Exchange)?;
     let place = Place::make(settings.dir.as_deref(), "outage", false)?;
     let file_system = place.file_system()?;
@@ -162,13 +159,21 @@ struct Taken {
 
 type TurnTaken = (Taken, Taken, Taken, CatchUp);
 
-fn figures((with, without, after, catch_up): TurnTaken, seen: &[(Percentiles, Peak)]) -> TurnFigures {
+fn figures(
+    (with, without, after, catch_up): TurnTaken,
+    seen: &[(Percentiles, Peak)],
+) -> TurnFigures {
     let stage = |taken: Taken, at: usize| {
         let (latency_ns, peak) = seen.get(at).copied().unwrap_or_default();
         let Taken { seconds, trades, durable, behind } = taken;
         StageFigures { seconds, trades, latency_ns, durable, peak, behind }
     };
-    TurnFigures { with: stage(with, 0), without: stage(without, 1), after: stage(after, 2), catch_up }
+    TurnFigures {
+        with: stage(with, 0),
+        without: stage(without, 1),
+        after: stage(after, 2),
+        catch_up,
+    }
 }
 
 struct Bench<'a> {
@@ -216,7 +221,8 @@ impl Bench<'_> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), BenchError>,
     ) -> Result<Taken, BenchError> {
-        let (before, made, began) = (Durable::text(&self.exchange)?, self.flow.made(), Instant::now());
+        let (before, made, began) =
+            (Durable::text(&self.exchange)?, self.flow.made(), Instant::now());
         work(self)?;
         let seconds = began.elapsed().as_secs_f64();
         Ok(Taken {
@@ -256,6 +262,5 @@ fn pause(since: Instant) -> Result<(), BenchError> {
 
 /// A gauge or counter of a service, summed over its labels; `None` while it is not there.
 pub fn sum(series: &std::collections::BTreeMap<String, f64>, name: &str) -> Option<f64> {
-    let of_it = scrape::named(series, name);
-    of_it.reduce(|sum, more| sum + more)
+    scrape::named(series, name).reduce(|sum, more| sum + more)
 }

@@ -77,7 +77,7 @@ pub struct Report {
     /// By place: how old the newest committed event is where more wait; zero where nothing waits.
     pub lags: Vec<Duration>,
     pub rates: Option<Rates>,
-    /// `None` while it does not get nearer, or nobody knows yet.
+    /// Zero when it is as good as there; `None` while it does not get nearer, or nobody knows yet.
     pub left: Option<Duration>,
     pub news: Option<News>,
 }
@@ -191,7 +191,9 @@ impl Progress {
         let counted = look.streams.iter().zip(&lags).filter(|(stream, _)| !stream.is_stopped);
         let lag = counted.map(|(_, lag)| *lag).max().unwrap_or_default();
         let rates = self.rates();
-        Report { behind, lags, rates, left: self.left(), news: self.news(seen, lag) }
+        // What is on its way is always there, and gets neither less nor more.
+        let left = if lag <= NEAR { Some(Duration::ZERO) } else { self.left() };
+        Report { behind, lags, rates, left, news: self.news(seen, lag) }
     }
 
     fn take(&mut self, seen: Seen) {
@@ -251,9 +253,6 @@ impl Progress {
 
     fn left(&self) -> Option<Duration> {
         let (first, last, seconds) = self.window()?;
-        if last.behind == 0 {
-            return Some(Duration::ZERO);
-        }
         let nearer = first.behind.checked_sub(last.behind).filter(|nearer| *nearer != 0)?;
         Some(Duration::from_secs_f64(last.behind as f64 * seconds / nearer as f64))
     }

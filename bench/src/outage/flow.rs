@@ -50,15 +50,11 @@ impl Flow {
             let id = account.parse().ok().and_then(AccountId::new);
             id.ok_or_else(|| BenchError::Answer(format!("{account} is no account")))
         };
-        let file = service::ExchangeFile::load(&repository_root().join("exchange.toml"));
-        let file = file.map_err(|error| BenchError::Answer(error.to_string()))?;
-        let market = file.catalog.markets().iter().find(|market| market.symbol == SYMBOL);
-        let market = market.ok_or_else(|| BenchError::Answer(format!("no market {SYMBOL}")))?.id;
         let client = redis::Client::open(exchange.redis_url()).map_err(BenchError::Redis)?;
         let (rate, made, stop) = (Arc::default(), Arc::default(), Arc::default());
         let source = Source {
             redis: client.get_connection().map_err(BenchError::Redis)?,
-            market,
+            market: market()?,
             seller: number(account("bench-seller", "ETH"))?,
             buyer: number(account("bench-buyer", "USDC"))?,
             epoch: u32::try_from(now_ms() / 1000).unwrap_or(u32::MAX),
@@ -100,6 +96,14 @@ impl Flow {
         self.thread.join().map_err(|_| BenchError::Thread)??;
         Ok(self.made.load(Ordering::Relaxed))
     }
+}
+
+/// The id of [`SYMBOL`].
+pub fn market() -> Result<MarketId, BenchError> {
+    let file = service::ExchangeFile::load(&repository_root().join("exchange.toml"));
+    let file = file.map_err(|error| BenchError::Answer(error.to_string()))?;
+    let market = file.catalog.markets().iter().find(|market| market.symbol == SYMBOL);
+    Ok(market.ok_or_else(|| BenchError::Answer(format!("no market {SYMBOL}")))?.id)
 }
 
 struct Source {

@@ -17,6 +17,7 @@ use crate::error::BenchError;
 use crate::pace::median;
 use crate::rest::exchange::Exchange;
 use crate::rest::scrape;
+use crate::streams::process::Memory;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The sink is as good as there: what it has not committed is on its way.
@@ -29,6 +30,8 @@ pub struct Peak {
     pub redis: u64,
     /// Segments are reserved at their whole length.
     pub journal: u64,
+    /// Resident memory of the sink, without files.
+    pub sink: u64,
 }
 
 /// The engine's own histogram, between two moments.
@@ -66,6 +69,8 @@ impl Watch {
         let client = redis::Client::open(exchange.redis_url()).map_err(BenchError::Redis)?;
         let mut redis = client.get_connection().map_err(BenchError::Redis)?;
         let journal = exchange.stack().places().engine_data().join("journal");
+        let sink = exchange.stack().pid(DB_SINK).map_err(BenchError::Exchange)?;
+        let sink = sink.ok_or_else(|| BenchError::Ended(DB_SINK.to_owned()))?;
         let before = used(&mut redis)?;
         let (stage, told) = (stage.clone(), Arc::clone(&stop));
         let look = move || {
@@ -74,10 +79,12 @@ impl Watch {
                 let now = Peak {
                     redis: used(&mut redis)?.saturating_sub(before),
                     journal: size(&journal)?,
+                    sink: Memory::of(sink)?.own,
                 };
                 if let Some(peak) = stage.now().and_then(|stage| peaks.get_mut(stage)) {
                     peak.redis = peak.redis.max(now.redis);
                     peak.journal = peak.journal.max(now.journal);
+                    peak.sink = peak.sink.max(now.sink);
                 }
                 thread::sleep(LOOK_EVERY);
             }
@@ -94,8 +101,7 @@ impl Watch {
 }
 
 fn used(redis: &mut redis::Connection) -> Result<u64, BenchError> {
-    let text: String =
-        redis::cmd("INFO").arg("memory").query(redis).map_err(BenchError::Redis)?;
+    let text: String = redis::cmd("INFO").arg("memory").query(redis).map_err(BenchError::Redis)?;
     let line = text.lines().find_map(|line| line.strip_prefix("used_memory:"));
     Ok(line.and_then(|number| number.trim().parse().ok()).unwrap_or_default())
 }
@@ -251,4 +257,3 @@ mod tests {
         assert_eq!((found.said_over_real_min, found.said_over_real_max), (1.0, 1.0));
     }
 }
-

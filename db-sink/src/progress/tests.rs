@@ -68,7 +68,8 @@ fn seconds(seconds: u64) -> Duration {
 #[test]
 fn what_is_left_is_what_waits_over_how_fast_it_gets_less() {
     let mut sink = Sink::new();
-    for _ in 0..100 {
+    assert_eq!(sink.pass(10, 0, 0).left, Some(Duration::ZERO), "just on its way");
+    for _ in 1..100 {
         assert_eq!(sink.pass(10, 0, 0).left, None);
     }
     // 1000 wait; 10 more come each second and 60 are committed.
@@ -78,15 +79,15 @@ fn what_is_left_is_what_waits_over_how_fast_it_gets_less() {
     assert_eq!(second.rates, Some(Rates { frames: 60, rows: 600, arriving: 10 }));
     assert_eq!((second.behind, second.left), (900, Some(seconds(18))));
     let mut left = 18;
-    for age in (0..17).rev() {
+    for age in (80..97).rev() {
         left -= 1;
         assert_eq!(sink.pass(10, 60, age).left, Some(seconds(left)));
     }
     // More comes than is committed.
     for _ in 0..LOOKS_MAX {
-        sink.pass(70, 60, 1);
+        sink.pass(70, 60, 2);
     }
-    assert_eq!(sink.pass(70, 60, 1).left, None);
+    assert_eq!(sink.pass(70, 60, 2).left, None);
 }
 
 #[test]
