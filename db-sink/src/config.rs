@@ -18,10 +18,21 @@ pub enum Timescale {
     Off,
 }
 
+/// How rows go in where all of them are new, as they always are but after an accident.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteBy {
+    /// `COPY`: the cheapest.
+    Copy,
+    /// `INSERT`, for servers and poolers without `COPY`.
+    Insert,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
     ops_listen: SocketAddr,
+    write_by: WriteBy,
     rows_max: usize,
     age_ms_max: u64,
     read_entries_max: usize,
@@ -37,6 +48,7 @@ impl Default for RawConfig {
     fn default() -> Self {
         RawConfig {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9104)),
+            write_by: WriteBy::Copy,
             rows_max: 5000,
             age_ms_max: 50,
             read_entries_max: 2000,
@@ -55,6 +67,7 @@ pub struct Config {
     pub ops_listen: SocketAddr,
     pub redis_url: String,
     pub database_url: String,
+    pub write_by: WriteBy,
     /// A batch closes when it has this many rows of all tables together...
     pub rows_max: usize,
     /// ...or when its first frame has waited this long.
@@ -97,6 +110,7 @@ impl Config {
             ops_listen: ops_listen.unwrap_or(raw.ops_listen),
             redis_url: file.redis_url.clone(),
             database_url: file.database_url.clone(),
+            write_by: raw.write_by,
             rows_max: raw.rows_max,
             age_max: Duration::from_millis(raw.age_ms_max),
             read_entries_max: raw.read_entries_max,

@@ -55,7 +55,17 @@ impl SinkError {
             _ => false,
         }
     }
+
+    pub fn says_that_a_row_is_there(&self) -> bool {
+        let SinkError::Database { cause: sqlx::Error::Database(error), .. } = self else {
+            return false;
+        };
+        error.code().is_some_and(|code| code == UNIQUE_VIOLATION)
+    }
 }
+
+/// What `COPY` says where `INSERT` would count fewer rows.
+const UNIQUE_VIOLATION: &str = "23505";
 
 /// Lost connections, a server starting or stopping, deadlocks, timeouts and full resources.
 fn is_transient(cause: &sqlx::Error) -> bool {

@@ -27,8 +27,10 @@ pub mod rows;
 pub mod order_events;
 pub mod columns;
 pub mod tables;
+pub mod layout;
 pub mod batcher;
 pub mod klines;
+pub mod copy;
 pub mod insert;
 pub mod writer;
 pub mod checkpoint;
@@ -40,6 +42,6 @@ pub mod timescale;
 pub mod backoff;
 pub mod sink;
 
-pub use config::{Config, Timescale};
+pub use config::{Config, Timescale, WriteBy};
 pub use error::SinkError;
 pub use sink::Sink;

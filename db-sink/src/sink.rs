@@ -182,6 +182,7 @@ impl Sink {
             database,
             Arc::clone(&streams),
             claim,
+            config.write_by,
             config.retry_max,
             self.readiness.clone(),
         );

@@ -1,5 +1,5 @@
 //! The rows of each table, as the sink writes them. Columns and codes are described in
-//! `migrations/`; names and order are the same there, here and in `insert.rs`.
+//! `migrations/`, their names and order in `layout.rs`.
 
 use chrono::{DateTime, Utc};
 

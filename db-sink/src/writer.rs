@@ -4,6 +4,9 @@
 //! below them; insert; move the positions where they still have their old value and our epoch. A
 //! batch is tried until it is committed, and nothing is read meanwhile but what the queues hold. A
 //! commit whose answer was lost shows in the positions that the next attempt reads.
+//!
+//! What the position says is not there goes in by `COPY`. Should a row be there all the same, the
+//! transaction is rolled back and the batch inserted with care.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,10 +19,13 @@ use tokio::time::timeout;
 use crate::backoff::Backoff;
 use crate::batcher::{Batch, Slice};
 use crate::checkpoint::{self, Claim, Position, Step};
+use crate::config::WriteBy;
+use crate::copy;
 use crate::database::{Database, within};
 use crate::error::SinkError;
 use crate::insert;
 use crate::klines;
+use crate::layout::TableRow;
 use crate::progress::Tally;
 use crate::sink::Readiness;
 use crate::streams::Streams;
@@ -40,7 +46,7 @@ pub struct Written {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Care {
     /// All rows are new, as they always are; else the transaction is rolled back.
-    Trusting,
+    Trusting(WriteBy),
     /// Rows may be there already; only trades that were not go into the klines.
     Careful,
 }
@@ -56,6 +62,7 @@ enum Attempt {
 pub struct Writer {
     database: Database,
     streams: Arc<Streams>,
+    write_by: WriteBy,
     epoch: i64,
     committed: watch::Sender<Vec<Position>>,
     retry_max: Duration,
@@ -69,13 +76,16 @@ impl Writer {
         database: Database,
         streams: Arc<Streams>,
         claim: Claim,
+        write_by: WriteBy,
         retry_max: Duration,
         readiness: Readiness,
     ) -> (Self, watch::Receiver<Vec<Position>>) {
         let (committed, positions) = watch::channel(claim.positions);
         let epoch = claim.epoch;
         let tally = Arc::new(Tally::of(&streams));
-        (Writer { database, streams, epoch, committed, retry_max, readiness, tally }, positions)
+        let writer =
+            Writer { database, streams, write_by, epoch, committed, retry_max, readiness, tally };
+        (writer, positions)
     }
 
     /// Kept up to date while the writer runs.
@@ -146,7 +156,7 @@ impl Writer {
     /// One try, or two when rows turn out to be there already.
     pub async fn write(&mut self, batch: &Batch) -> Result<Written, SinkError> {
         let start = Instant::now();
-        let mut attempt = self.attempt(batch, Care::Trusting).await?;
+        let mut attempt = self.attempt(batch, Care::Trusting(self.write_by)).await?;
         if matches!(attempt, Attempt::RowsThere) {
             attempt = self.attempt(batch, Care::Careful).await?;
         }
@@ -277,43 +287,23 @@ async fn insert_all(
     rows: &Rows,
     care: Care,
 ) -> Result<Option<Written>, SinkError> {
-    let failed = |doing| move |cause| SinkError::Database { doing, cause };
     let mut inserted = 0;
     let mut fresh_trades = None;
-    if !rows.trades.is_empty() {
-        inserted += match care {
-            Care::Trusting => insert::trades(connection, &rows.trades).await,
-            Care::Careful => {
-                let fresh = insert::trades_telling(connection, &rows.trades).await;
-                let fresh = fresh.map_err(failed("write trades"))?;
-                let fresh: HashSet<_> = fresh.into_iter().collect();
-                let new = |trade: &&TradeRow| fresh.contains(&(trade.market_id, trade.trade_id));
-                let new: Vec<_> = rows.trades.iter().filter(new).copied().collect();
-                let inserted = new.len() as u64;
-                fresh_trades = Some(new);
-                Ok(inserted)
-            }
+    match care {
+        Care::Trusting(write_by) => match put_all(connection, rows, write_by).await {
+            Ok(count) => inserted += count,
+            Err(error) if error.says_that_a_row_is_there() => return Ok(None),
+            Err(error) => return Err(error),
+        },
+        Care::Careful => {
+            let new = put_trades_with_care(connection, &rows.trades).await?;
+            inserted += new.len() as u64;
+            fresh_trades = Some(new);
+            inserted += put_the_rest(connection, rows, WriteBy::Insert).await?;
         }
-        .map_err(failed("write trades"))?;
-    }
-    if !rows.fills.is_empty() {
-        let done = insert::fills(connection, &rows.fills).await;
-        inserted += done.map_err(failed("write fills"))?;
-    }
-    if !rows.order_events.is_empty() {
-        let done = insert::order_events(connection, &rows.order_events).await;
-        inserted += done.map_err(failed("write order events"))?;
-    }
-    if !rows.balance_changes.is_empty() {
-        let done = insert::balance_changes(connection, &rows.balance_changes).await;
-        inserted += done.map_err(failed("write balance changes"))?;
-    }
-    if !rows.transfers.is_empty() {
-        let done = insert::transfers(connection, &rows.transfers).await;
-        inserted += done.map_err(failed("write transfers"))?;
     }
     let already_there = rows.len() as u64 - inserted;
-    if already_there != 0 && care == Care::Trusting {
+    if already_there != 0 && care != Care::Careful {
         return Ok(None);
     }
     let candles = klines::candles(fresh_trades.as_deref().unwrap_or(&rows.trades));
@@ -321,4 +311,56 @@ async fn insert_all(
         insert::klines(connection, &candles).await?;
     }
     Ok(Some(Written { rows: inserted, already_there }))
+}
+
+async fn put_all(
+    connection: &mut PgConnection,
+    rows: &Rows,
+    write_by: WriteBy,
+) -> Result<u64, SinkError> {
+    let trades = put(connection, &rows.trades, write_by).await?;
+    Ok(trades + put_the_rest(connection, rows, write_by).await?)
+}
+
+async fn put_the_rest(
+    connection: &mut PgConnection,
+    rows: &Rows,
+    write_by: WriteBy,
+) -> Result<u64, SinkError> {
+    Ok(put(connection, &rows.fills, write_by).await?
+        + put(connection, &rows.order_events, write_by).await?
+        + put(connection, &rows.balance_changes, write_by).await?
+        + put(connection, &rows.transfers, write_by).await?)
+}
+
+/// Returns how many went in.
+async fn put<R: TableRow>(
+    connection: &mut PgConnection,
+    rows: &[R],
+    write_by: WriteBy,
+) -> Result<u64, SinkError> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let done = match write_by {
+        WriteBy::Copy => copy::rows(connection, rows).await,
+        WriteBy::Insert => insert::rows(connection, rows).await,
+    };
+    done.map_err(|cause| SinkError::Database { doing: R::WRITING, cause })
+}
+
+/// Returns those that were not there.
+async fn put_trades_with_care(
+    connection: &mut PgConnection,
+    trades: &[TradeRow],
+) -> Result<Vec<TradeRow>, SinkError> {
+    if trades.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fresh = insert::trades_telling(connection, trades).await;
+    let doing = TradeRow::WRITING;
+    let fresh: HashSet<_> =
+        fresh.map_err(|cause| SinkError::Database { doing, cause })?.into_iter().collect();
+    let is_new = |trade: &&TradeRow| fresh.contains(&(trade.market_id, trade.trade_id));
+    Ok(trades.iter().filter(is_new).copied().collect())
 }

@@ -38,8 +38,9 @@ impl Bench {
         let mut database = self.world.database();
         let connection = database.connection().await.unwrap();
         let claim = checkpoint::claim(connection, &self.streams).await.unwrap().unwrap();
-        let (streams, pause) = (Arc::clone(&self.streams), self.world.config.retry_max);
-        Writer::new(database, streams, claim, pause, Readiness::default()).0
+        let (streams, config) = (Arc::clone(&self.streams), &self.world.config);
+        let (write_by, pause) = (config.write_by, config.retry_max);
+        Writer::new(database, streams, claim, write_by, pause, Readiness::default()).0
     }
 
     /// The story's frames in `range` as one batch, by a sink that stands right before them.

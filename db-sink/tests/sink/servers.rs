@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use db_sink::config::Config;
-use db_sink::{SinkError, Timescale};
+use db_sink::{SinkError, Timescale, WriteBy};
 use protocol::Catalog;
 use redis::aio::MultiplexedConnection;
 use service::ExchangeFile;
@@ -54,6 +54,7 @@ impl World {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             redis_url: String::new(),
             database_url: format!("{server}/{name}"),
+            write_by: WriteBy::Copy,
             rows_max: 1000,
             age_max: Duration::from_millis(20),
             read_entries_max: 300,
