@@ -86,6 +86,47 @@ fn a_full_queue_waits_in_the_journal_and_orders_go_on() {
 }
 
 #[test]
+fn memory_that_is_used_up_makes_queues_wait_and_the_next_life_knows_of_it() {
+    const BIDS: usize = 1200;
+    const BYTES_MAX: u64 = 64 << 10;
+    let world = World::new();
+    let mut connection = world.connect();
+    let bounded = || world.engine_with(|config| config.events.bytes_max = BYTES_MAX);
+    let weight = |connection: &mut Connection| -> u64 {
+        let of = |stream: &str, connection: &mut Connection| -> u64 {
+            let mut usage = redis::cmd("MEMORY");
+            usage.arg("USAGE").arg(keys::events(stream)).arg("SAMPLES").arg(0);
+            usage.query::<Option<u64>>(connection).unwrap().unwrap_or(0)
+        };
+        ["SOL_USDC", "BTC_USDC", keys::ACCOUNTS].map(|stream| of(stream, connection)).iter().sum()
+    };
+    let engine = bounded();
+    fund(&world, &mut connection);
+    place_bids(&world, &mut connection, BIDS / 2);
+    eventually("full queues", || (BYTES_MAX / 2 < weight(&mut connection)).then_some(()));
+    engine.drain();
+    let full = ["SOL_USDC", "BTC_USDC"].map(|stream| length(&mut connection, stream));
+    assert!(full.iter().all(|entries| *entries < BIDS / 4), "{full:?}");
+    // The next life finds entries of which it appended none.
+    let engine = bounded();
+    place_bids(&world, &mut connection, BIDS / 2);
+    assert!(weight(&mut connection) <= BYTES_MAX);
+    let mut taken = [Vec::new(), Vec::new()];
+    while taken.iter().any(|taken| taken.len() < BIDS / 2) {
+        eventually("more", || {
+            let of = |stream| length(&mut connection, stream);
+            (0 < ["SOL_USDC", "BTC_USDC"].map(of).iter().sum()).then_some(())
+        });
+        for (stream, taken) in ["SOL_USDC", "BTC_USDC"].iter().zip(&mut taken) {
+            assert!(weight(&mut connection) <= BYTES_MAX);
+            taken.extend(take(&mut connection, stream));
+        }
+    }
+    engine.drain();
+    assert!(taken.iter().all(|taken| taken.len() == BIDS / 2 && taken.is_sorted()));
+}
+
+#[test]
 fn what_is_flushed_while_the_engine_runs_is_filled_again() {
     let world = World::new();
     let mut connection = world.connect();
