@@ -131,8 +131,7 @@ impl EventQueues {
     }
 
     /// Takes note of what a queue is on Redis; `None`: it is not there.
-    pub fn look(&mut self, queue: usize, info: Option<StreamInfo>) -> Seen {
-        let at = queue;
+    pub fn look(&mut self, at: usize, info: Option<StreamInfo>) -> Seen {
         let queue = &mut self.queues[at];
         let has = Sequence(info.map_or(0, |info| info.last.milliseconds));
         if queue.sent < has {
