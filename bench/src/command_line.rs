@@ -2,6 +2,7 @@
 
 mod sink;
 mod sockets;
+mod outage;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
 use crate::{journal, queries, recovery, report, rest, shard, snapshots};
 use sink::SinkArgs;
+use outage::OutageArgs;
 use sockets::{StreamsArgs, WebsocketsArgs};
 
 /// Measures the exchange. Build it with --release.
@@ -63,6 +65,10 @@ enum Verb {
     Streams(StreamsArgs),
     /// Events into a database on a real disk: by the whole sink, by plain inserts.
     Sink(SinkArgs),
+    /// A database killed while a million trades happen: what who trades notices, how it catches up.
+    ///
+    /// Compares trades, fills and candles at the end; a difference is an error.
+    Outage(OutageArgs),
     /// Libraries that speak WebSocket, against writing the bytes oneself.
     Websockets(WebsocketsArgs),
 }
@@ -399,6 +405,7 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
         }
         Verb::Streams(args) => args.run(&machine),
         Verb::Sink(args) => args.run(&machine),
+        Verb::Outage(args) => args.run(&machine),
         Verb::Websockets(args) => args.run(&machine),
     }
 }

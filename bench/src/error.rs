@@ -10,6 +10,8 @@ pub enum BenchError {
     Clock(#[source] nix::Error),
     #[error("could not make a histogram")]
     Histogram(#[source] hdrhistogram::CreationError),
+    #[error("two histograms could not be added")]
+    Histograms(#[source] hdrhistogram::AdditionError),
     #[error("no runs were asked for")]
     NoRuns,
     #[error("there is no flow named {0}")]

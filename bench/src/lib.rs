@@ -6,6 +6,7 @@
 //! rest: signed requests ─▶ load ─▶ a whole exchange of real processes
 //! streams: orders, or frames put into Redis ─▶ the same exchange ─▶ listeners
 //! sink: events of real shards ─▶ the sink, and plain inserts ─▶ PostgreSQL
+//! outage: commands and a probe ─▶ the same exchange, its database killed ─▶ watch, comparison
 
 pub mod command_line;
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod queries;
 pub mod rest;
 pub mod streams;
 pub mod sink;
+pub mod outage;
 pub mod websockets;
 pub mod machine;
 pub mod report;

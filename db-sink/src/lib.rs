@@ -34,6 +34,7 @@ pub mod copy;
 pub mod insert;
 pub mod writer;
 pub mod checkpoint;
+pub mod progress;
 pub mod trim;
 pub mod database;
 pub mod no_delay;

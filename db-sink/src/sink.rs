@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use protocol::Catalog;
 use redis::Client;
 use service::Condition;
@@ -22,6 +23,7 @@ use crate::database::{Database, within};
 use crate::error::SinkError;
 use crate::feed::Feed;
 use crate::migrate;
+use crate::progress::Progress;
 use crate::refill::Refill;
 use crate::retention::Retention;
 use crate::streams::Streams;
@@ -188,6 +190,9 @@ impl Sink {
         let (deadline, retry_max) = (config.redis_deadline, config.retry_max);
         let trim = Trim { client, streams, deadline, retry_max, committed };
         let retention = Retention::new(&config.database_url, config.retention, retry_max)?;
+        let tally = writer.tally();
+        let progress = Progress::new(streams.all().len(), Utc::now().timestamp_micros());
+        let trim = Trim { client, streams, deadline, retry_max, committed, tally, progress };
 
         let mut tasks = Tasks::default();
         let stop_reading = stop.child_token();

@@ -26,6 +26,7 @@ use crate::error::SinkError;
 use crate::insert::{self, Known};
 use crate::klines;
 use crate::layout::TableRow;
+use crate::progress::Tally;
 use crate::sink::Readiness;
 use crate::streams::Streams;
 use crate::tables::{Rows, TradeRow};
@@ -66,6 +67,7 @@ pub struct Writer {
     committed: watch::Sender<Vec<Position>>,
     retry_max: Duration,
     readiness: Readiness,
+    tally: Arc<Tally>,
 }
 
 impl Writer {
@@ -80,8 +82,15 @@ impl Writer {
     ) -> (Self, watch::Receiver<Vec<Position>>) {
         let (committed, positions) = watch::channel(claim.positions);
         let epoch = claim.epoch;
-        let writer = Writer { database, streams, write_by, epoch, committed, retry_max, readiness };
+        let tally = Arc::new(Tally::of(&streams));
+        let writer =
+            Writer { database, streams, write_by, epoch, committed, retry_max, readiness, tally };
         (writer, positions)
+    }
+
+    /// Kept up to date while the writer runs.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     /// Writes batches until the queue is closed and drained. An error is one that trying again does
@@ -186,6 +195,7 @@ impl Writer {
     }
 
     fn count(&self, batch: &Batch, written: Written) {
+        self.tally.committed(batch);
         metrics::counter!("sink_batches_total").increment(1);
         metrics::counter!("sink_frames_total").increment(batch.frames() as u64);
         let mut newest = None;
