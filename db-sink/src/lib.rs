@@ -40,6 +40,9 @@ pub mod migrate;
 pub mod timescale;
 pub mod backoff;
 pub mod sink;
+pub mod listed;
+pub mod journal;
+pub mod backfill;
 
 pub use config::{Config, Timescale, WriteBy};
 pub use error::SinkError;

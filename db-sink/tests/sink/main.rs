@@ -10,3 +10,5 @@ mod database;
 mod queue;
 mod refill;
 mod process;
+mod listing;
+mod backfill;
