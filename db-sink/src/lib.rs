@@ -43,6 +43,7 @@ pub mod sink;
 pub mod listed;
 pub mod journal;
 pub mod backfill;
+pub mod check;
 
 pub use config::{Config, Timescale, WriteBy};
 pub use error::SinkError;
