@@ -419,11 +419,13 @@ fn damage(table: &str, random: &mut impl FnMut(u64) -> u64) -> String {
          OFFSET {at} % (SELECT count(*) FROM {table}) LIMIT 1)"
     );
     let column = columns[random(columns.len() as u64) as usize];
+    // A key must not meet another.
+    let far = ["sequence", "account_id", "sub", "trade_id", "market_id"].contains(&column);
     match random(3) {
         0 => format!("DELETE FROM {table} WHERE {row}"),
         1 => format!(
             "UPDATE {table} SET {column} = coalesce({column} + {}, 0) WHERE {row}",
-            1 + random(20)
+            1 + random(20) + 5000 * u64::from(far)
         ),
         _ if table == "klines" => format!(
             "INSERT INTO klines SELECT market_id, resolution, open_time + interval '1 century',
