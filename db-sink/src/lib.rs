@@ -43,6 +43,10 @@ pub mod timescale;
 pub mod retention;
 pub mod backoff;
 pub mod sink;
+pub mod listed;
+pub mod journal;
+pub mod backfill;
+pub mod check;
 
 pub use config::{Config, RetentionTerms, Timescale, TimescaleMode, WriteBy};
 pub use error::SinkError;
