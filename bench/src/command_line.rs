@@ -3,6 +3,7 @@
 mod sink;
 mod sockets;
 mod outage;
+mod history;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -19,8 +20,9 @@ use crate::machine::{Load, Machine};
 use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
 use crate::{journal, queries, recovery, report, rest, shard, snapshots};
-use sink::SinkArgs;
+use history::HistoryArgs;
 use outage::OutageArgs;
+use sink::SinkArgs;
 use sockets::{StreamsArgs, WebsocketsArgs};
 
 /// Measures the exchange. Build it with --release.
@@ -69,6 +71,8 @@ enum Verb {
     ///
     /// Compares trades, fills and candles at the end; a difference is an error.
     Outage(OutageArgs),
+    /// A year of one market in the database: how long the gateway takes to tell of it.
+    History(HistoryArgs),
     /// Libraries that speak WebSocket, against writing the bytes oneself.
     Websockets(WebsocketsArgs),
 }
@@ -406,6 +410,7 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
         Verb::Streams(args) => args.run(&machine),
         Verb::Sink(args) => args.run(&machine),
         Verb::Outage(args) => args.run(&machine),
+        Verb::History(args) => args.run(&machine),
         Verb::Websockets(args) => args.run(&machine),
     }
 }

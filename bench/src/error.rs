@@ -82,6 +82,8 @@ pub enum BenchError {
     Configuration(#[source] service::ConfigError),
     #[error("{wanted} sockets need more open files than the {allowed} that are allowed")]
     OpenFiles { wanted: usize, allowed: u64 },
+    #[error("the database: {0}")]
+    Database(String),
     #[error("a thread panicked")]
     Thread,
     #[error("{sent} commands were sent and {durable} became durable")]

@@ -4,6 +4,7 @@
 //!           └▶ shard/script ─────────▶ shard (runs) ─┘
 //!                                       └ clock
 //! rest: signed requests ─▶ load ─▶ a whole exchange of real processes
+//! history: a year of rows ─▶ the same exchange's database ─▶ questions over REST
 //! streams: orders, or frames put into Redis ─▶ the same exchange ─▶ listeners
 //! sink: events of real shards ─▶ the sink, and plain inserts ─▶ PostgreSQL
 //! outage: commands and a probe ─▶ the same exchange, its database killed ─▶ watch, comparison
@@ -28,6 +29,7 @@ pub mod rest;
 pub mod streams;
 pub mod sink;
 pub mod outage;
+pub mod history;
 pub mod websockets;
 pub mod machine;
 pub mod report;

@@ -13,7 +13,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use toml::{Table, Value};
 use xtask::artifacts::{Profile, build_services, repository_root};
 use xtask::client::Admin;
-use xtask::private_servers::{Durability, redis};
+use xtask::private_servers::{Durability, postgres, redis};
 use xtask::services::{DB_SINK, ENGINE, IO_GATEWAY, WS_FANOUT};
 use xtask::signing::KeyPair;
 use xtask::stack::{Options, Stack};
@@ -105,6 +105,22 @@ impl Exchange {
         &self.keepers
     }
 
+    /// One more account, by its number, with a key and no funds to speak of.
+    pub fn open_account(&self, label: &str) -> Result<(u32, Signer), BenchError> {
+        let (account, signer) = account(&self.stack.admin(), label, "USDC", "1")?;
+        let number = account.parse().map_err(|_| BenchError::Answer(account))?;
+        Ok((number, signer))
+    }
+
+    pub fn database_url(&self) -> &str {
+        self.stack.database_url()
+    }
+
+    /// All that the database's server has logged.
+    pub fn database_log(&self) -> Result<String, BenchError> {
+        self.stack.log(postgres::NAME).map_err(BenchError::Exchange)
+    }
+
     /// Where the streams are.
     pub fn stream_address(&self) -> Result<SocketAddr, BenchError> {
         let url = self.stack.ws_url();
@@ -149,16 +165,25 @@ impl Exchange {
 }
 
 fn signer(admin: &Admin, label: &str, asset: &str, funds: &str) -> Result<Signer, BenchError> {
+    Ok(account(admin, label, asset, funds)?.1)
+}
+
+fn account(
+    admin: &Admin,
+    label: &str,
+    asset: &str,
+    funds: &str,
+) -> Result<(String, Signer), BenchError> {
     let make = || {
         let account = admin.create_account(label)?;
         let keys = KeyPair::generate()?;
         admin.register_key(&account, &keys.api_key, label)?;
         admin.deposit(&account, asset, funds, &format!("{label}-{account}"))?;
-        Ok(keys)
+        Ok((account, keys))
     };
-    let keys: KeyPair = make().map_err(BenchError::Exchange)?;
+    let (account, keys): (String, KeyPair) = make().map_err(BenchError::Exchange)?;
     let key = requests::signing_key(&keys.api_secret)?;
-    Ok(Signer { api_key: keys.api_key, key })
+    Ok((account, Signer { api_key: keys.api_key, key }))
 }
 
 /// The repository's exchange.toml without what would hold one client back.
