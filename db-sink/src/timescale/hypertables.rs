@@ -11,9 +11,9 @@ pub struct Hypertable {
     pub time: &'static str,
     /// The length of a chunk.
     pub chunk: &'static str,
-    /// Rows that are compressed together have these columns in common. None where most values
-    /// would have few rows in a chunk: up to 1,000 rows of one value are compressed as one, and
-    /// ten of them take more room than they did before.
+    /// Rows that are compressed together, up to 1,000, have these columns in common. None where
+    /// most values have few rows in a chunk. 200,000 fills of 20, 1,000 and 20,000 accounts, 205
+    /// bytes each, took 25, 33 and 99 bytes in segments by account, and 25, 27 and 32 without.
     pub segment_by: &'static str,
     /// Names, together with `segment_by`, the whole unique key, so that a row that comes again is
     /// looked for in few of the compressed groups. Led by the account where there is no segment:

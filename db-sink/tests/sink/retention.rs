@@ -167,6 +167,19 @@ async fn a_sink_removes_old_rows_beside_its_work_and_drains() {
 }
 
 #[tokio::test]
+async fn a_run_waits_less_for_locks_than_for_its_statements() {
+    let world = World::new().await;
+    let mut database = world.database().with_lock_wait(Duration::from_secs(3));
+    let connection = database.connection().await.unwrap();
+    let shown = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),
+        current_setting('timescaledb.max_tuples_decompressed_per_dml_transaction')";
+    let shown: (String, String, String) =
+        sqlx::query_as(shown).fetch_one(connection).await.unwrap();
+    // Plain PostgreSQL takes what only TimescaleDB knows.
+    assert_eq!(shown, ("3s".into(), "10s".into(), "0".into()));
+}
+
+#[tokio::test]
 async fn what_is_kept_has_the_columns_of_order_events() {
     let (_world, mut connection) = world_of(&Lives::new(1, 1, 10)).await;
     let columns = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
