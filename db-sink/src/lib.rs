@@ -9,6 +9,8 @@
 //!                     refill ◀─▶ redis ◀─▶ engine     what the queue lacks, from the journal
 //! ```
 //!
+//! Beside them `retention` removes old rows, on a connection of its own.
+//!
 //! The position of a stream lives in the database alone and moves in the transaction that writes
 //! the rows; Redis keeps every entry until that is committed. All queues between the tasks are
 //! bounded: when the database is slow or away, reading stops and Redis holds the queue.

@@ -3,8 +3,8 @@
 //! No index serves `ts` by itself, and none is worth having for this: the key's first row of an
 //! owner is its oldest, so one step down the index an owner tells whose rows are old. A BRIN index
 //! on `ts` costs writing nothing that shows, but the summary of a range never rises again: once
-//! freed pages hold new rows, every run reads them all (after two of ten days were replaced, a fifth
-//! of the table to find nothing).
+//! freed pages hold new rows, every run reads them all. After two of ten days were replaced, it
+//! read a fifth of the table to find nothing.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
