@@ -23,6 +23,7 @@ pub mod chain;
 pub mod lane;
 pub mod refill;
 pub mod feed;
+pub mod shares;
 pub mod rows;
 pub mod order_events;
 pub mod columns;
