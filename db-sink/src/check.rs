@@ -169,6 +169,7 @@ impl Check {
             report.tables.push(TableReport::of(table.name));
         }
         let kept = Kept::open(&mut snapshot, begins_after).await?;
+        snapshot.read_along_keys().await?;
         report.tables.push(TableReport::of(kept::TABLE));
         report.tables.push(TableReport::of(candles::TABLE));
         Ok(Checker {

@@ -34,6 +34,7 @@ mod torture;
 mod faults;
 mod machine;
 mod listing;
+mod rebuilding;
 mod recovery;
 mod streams_books;
 mod persistence;
