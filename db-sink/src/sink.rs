@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use protocol::Catalog;
 use redis::Client;
 use service::Condition;
@@ -22,7 +23,9 @@ use crate::database::{Database, within};
 use crate::error::SinkError;
 use crate::feed::Feed;
 use crate::migrate;
+use crate::progress::Progress;
 use crate::refill::Refill;
+use crate::retention::Retention;
 use crate::streams::Streams;
 use crate::trim::Trim;
 use crate::writer::Writer;
@@ -186,6 +189,10 @@ impl Sink {
         );
         let (deadline, retry_max) = (config.redis_deadline, config.retry_max);
         let trim = Trim { client, streams, deadline, retry_max, committed };
+        let retention = Retention::new(&config.database_url, config.retention, retry_max)?;
+        let tally = writer.tally();
+        let progress = Progress::new(streams.all().len(), Utc::now().timestamp_micros());
+        let trim = Trim { client, streams, deadline, retry_max, committed, tally, progress };
 
         let mut tasks = Tasks::default();
         let stop_reading = stop.child_token();
@@ -193,6 +200,7 @@ impl Sink {
         let refill = tasks.spawn(refill.run(orders_in, pages_out, stop_reading.clone()));
         let batcher = tasks.spawn(batcher.run(batches_out));
         let trim = tasks.spawn(trim.run());
+        let retention = tasks.spawn(retention.run(stop_reading.clone()));
         let writer = tasks.spawn(writer.run(batches_in));
         // The writer ends when all before it have, or first because it cannot go on.
         let written = writer.await.map_err(SinkError::Task)?;
@@ -201,7 +209,8 @@ impl Sink {
             feed.await?;
             refill.await?;
             batcher.await?;
-            trim.await
+            trim.await?;
+            retention.await
         }))
         .await?;
         match written {

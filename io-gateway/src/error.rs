@@ -92,6 +92,9 @@ pub struct ApiError {
 /// Of whoever was not told otherwise.
 const RETRY_AFTER_S: u64 = 1;
 
+/// PostgreSQL's code for a statement that took longer than it may.
+const STATEMENT_ENDED: &str = "57014";
+
 const UNKNOWN_OUTCOME: &str =
     "The decision cannot be told any more; look whether it happened, an order may be there";
 
@@ -200,7 +203,16 @@ impl ApiError {
 
     /// The database did not do its part; the cause goes to the log.
     pub fn database(cause: &sqlx::Error) -> Self {
+        let code = cause.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if code.as_deref() == Some(STATEMENT_ENDED) {
+            return Self::too_long();
+        }
         Self::maintenance("The history is not available now").because(cause)
+    }
+
+    /// More of the history was asked for than can be looked through in the time there is.
+    pub fn too_long() -> Self {
+        Self::new(Code::Timeout, "Too much history to look through: ask for less of it")
     }
 
     /// A price that is no price of its market.

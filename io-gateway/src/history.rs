@@ -1,4 +1,5 @@
-//! What the database keeps: trades and candles, as the sink wrote them, in the engine's integers.
+//! What the database keeps of a market: trades and candles, as the sink wrote them, in the engine's
+//! integers.
 
 use chrono::{DateTime, Utc};
 use protocol::{Interval, Lots, MarketId, Price};
@@ -7,6 +8,8 @@ use sqlx::{PgPool, Row};
 
 use crate::config::DatabaseLimits;
 use crate::error::{ApiError, GatewayError};
+use crate::snapshot::in_time;
+use crate::trade_pages::{self, TradePage, resolution};
 
 /// Most candles in one answer; a client pages forward.
 const CANDLES_MAX: i64 = 1_000;
@@ -39,13 +42,23 @@ pub struct Candle {
     pub trades: i64,
 }
 
+const TRADES: &str = "\
+    SELECT trade_id, ts, price_ticks, lots, quote_units, taker_side FROM trades \
+    WHERE market_id = $1 AND $2 <= ts AND ts < $3 AND trade_id BETWEEN $4 AND $5 \
+    ORDER BY ts DESC, trade_id DESC LIMIT $6";
+
 /// Connects when first asked; every acquisition and statement has a deadline.
+///
+/// Statements are planned for the values they have: for those of a history that decides which
+/// chunks are looked at, and whether a condition is one. None runs so long that compiling it pays.
 pub fn pool(url: &str, limits: &DatabaseLimits) -> Result<PgPool, GatewayError> {
     let options: PgConnectOptions = url.parse().map_err(GatewayError::DatabaseUrl)?;
     let timeout_ms = limits.timeout.as_millis();
     let options = options.application_name("io-gateway").options([
         ("statement_timeout", timeout_ms.to_string()),
         ("lock_timeout", timeout_ms.to_string()),
+        ("plan_cache_mode", "force_custom_plan".to_owned()),
+        ("jit", "off".to_owned()),
     ]);
     Ok(PgPoolOptions::new()
         .max_connections(limits.connections_max)
@@ -58,24 +71,32 @@ impl History {
         History { pool }
     }
 
-    /// Newest first, `offset` counted from the newest.
+    /// Newest first, `offset` counted from the newest. Those removed since are left out.
     pub async fn trades(
         &self,
         market: MarketId,
         limit: i64,
         offset: i64,
+        now: DateTime<Utc>,
     ) -> Result<Vec<PublicTrade>, ApiError> {
-        let rows = sqlx::query(
-            "SELECT trade_id, ts, price_ticks, lots, quote_units, taker_side FROM trades \
-             WHERE market_id = $1 ORDER BY ts DESC, trade_id DESC LIMIT $2 OFFSET $3",
-        )
-        .bind(market_column(market))
-        .bind(limit)
-        .bind(offset)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(|error| ApiError::database(&error))?;
-        rows.iter().map(|row| read(row, trade)).collect()
+        let connection = self.pool.acquire().await;
+        let mut connection = connection.map_err(|error| ApiError::database(&error))?;
+        let market = market_column(market);
+        let read = async {
+            let page = trade_pages::find(&mut connection, market, (limit, offset), now).await?;
+            let Some(TradePage { oldest, newest, within }) = page else { return Ok(Vec::new()) };
+            sqlx::query(TRADES)
+                .bind(market)
+                .bind(within.from)
+                .bind(within.until)
+                .bind(oldest)
+                .bind(newest)
+                .bind(limit)
+                .fetch_all(&mut *connection)
+                .await
+        };
+        let rows = in_time(&self.pool, read).await?;
+        rows.iter().map(|row| read_row(row, trade)).collect()
     }
 
     /// Candles that start in `from_s..=to_s`, earliest first.
@@ -92,22 +113,20 @@ impl History {
         ) else {
             return Err(ApiError::field("startTime", "out of range"));
         };
-        let resolution = Interval::ALL.iter().position(|other| *other == interval);
-        let resolution = resolution.and_then(|place| i16::try_from(place).ok());
         let rows = sqlx::query(
             "SELECT open_time, open_ticks, high_ticks, low_ticks, close_ticks, lots::text, \
              quote_units::text, trades FROM klines WHERE market_id = $1 AND resolution = $2 \
              AND open_time BETWEEN $3 AND $4 ORDER BY open_time LIMIT $5",
         )
         .bind(market_column(market))
-        .bind(resolution)
+        .bind(resolution(interval))
         .bind(from)
         .bind(to)
         .bind(CANDLES_MAX)
         .fetch_all(&self.pool)
         .await
         .map_err(|error| ApiError::database(&error))?;
-        rows.iter().map(|row| read(row, candle)).collect()
+        rows.iter().map(|row| read_row(row, candle)).collect()
     }
 }
 
@@ -116,7 +135,7 @@ fn market_column(market: MarketId) -> i16 {
     i16::try_from(market.0).unwrap_or(i16::MAX)
 }
 
-fn read<T>(
+fn read_row<T>(
     row: &PgRow,
     convert: impl FnOnce(&PgRow) -> Result<Option<T>, sqlx::Error>,
 ) -> Result<T, ApiError> {

@@ -2,10 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use protocol::{AccountId, AssetId, ClientId, Lots, MarketId, OrderId, Price, Side, Units};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{PgConnection, PgPool};
 
+use crate::account_rows::{Chosen, Source};
 use crate::error::ApiError;
-use crate::past_orders::{SortDirection, column, of_code, unsigned};
+use crate::past_order_rows::{of_code, unsigned};
+use crate::past_orders::{SortDirection, column};
+use crate::placements::{self, Life};
+use crate::snapshot::{Snapshot, in_time};
+use crate::windows::Window;
 
 #[derive(Clone, Debug)]
 pub struct PastFills {
@@ -42,47 +47,31 @@ pub struct Fill {
     pub fee: Units,
 }
 
-/// A maker's client id stands in the row of its coming to rest.
-const ROWS: &str = "\
-    SELECT f.ts, f.market_id, f.side, f.is_maker, f.trade_id, f.order_id, \
-     coalesce(f.client_id, p.client_id) AS client_id, f.price_ticks, f.lots, f.fee_asset_id, \
-     f.fee_units \
-    FROM (SELECT * FROM fills WHERE account_id = $1 AND $2 <= ts AND ts < $3 \
-           AND ($4::smallint IS NULL OR market_id = $4) \
-           AND OF_ORDER \
-          ORDER BY ts DIRECTION, sequence DIRECTION, sub DIRECTION LIMIT $6 OFFSET $7) AS f \
-    LEFT JOIN LATERAL (SELECT placed.client_id FROM order_events AS placed \
-           WHERE f.is_maker AND placed.order_id = f.order_id AND placed.kind = 1 LIMIT 1) AS p \
-     ON true \
-    ORDER BY f.ts DIRECTION, f.sequence DIRECTION, f.sub DIRECTION";
-
-/// What stands for OF_ORDER: the fills of one order lie between its first row and its end.
-const ANY_ORDER: &str = "$5::bigint IS NULL";
-const ONE_ORDER: &str = "\
-    order_id = $5::bigint \
-    AND (SELECT min(o.ts) FROM order_events AS o WHERE o.order_id = $5) <= ts \
-    AND ts <= coalesce((SELECT max(o.ts) FROM order_events AS o WHERE o.order_id = $5 \
-     AND o.kind <> 1), 'infinity')";
+const FILLS: Source = Source {
+    table: "fills",
+    columns: "r.ts, r.market_id, r.side, r.is_maker, r.trade_id, r.order_id, r.client_id, \
+        r.price_ticks, r.lots, r.fee_asset_id, r.fee_units",
+    condition: "true",
+};
 
 impl PastFills {
     pub fn new(pool: PgPool) -> Self {
         PastFills { pool }
     }
 
-    pub async fn page(&self, wanted: &Wanted) -> Result<Vec<Fill>, ApiError> {
-        let of_order = if wanted.order.is_some() { ONE_ORDER } else { ANY_ORDER };
-        let sql = ROWS.replace("DIRECTION", wanted.direction.sql()).replace("OF_ORDER", of_order);
-        let rows: Vec<FillRow> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(column::<_, i32>(wanted.account.get())?)
-            .bind(wanted.from)
-            .bind(wanted.until)
-            .bind(wanted.market.map(|market| column::<_, i16>(market.0)).transpose()?)
-            .bind(wanted.order.map(|order| column::<_, i64>(order.get())).transpose()?)
-            .bind(wanted.limit)
-            .bind(wanted.offset)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| ApiError::database(&error))?;
+    pub async fn page(&self, wanted: &Wanted, now: DateTime<Utc>) -> Result<Vec<Fill>, ApiError> {
+        let chosen = Chosen {
+            account: column(wanted.account.get())?,
+            market: wanted.market.map(|market| column(market.0)).transpose()?,
+            order: wanted.order.map(|order| column(order.get())).transpose()?,
+            within: Window { from: wanted.from, until: wanted.until },
+            limit: wanted.limit,
+            offset: wanted.offset,
+            direction: wanted.direction,
+        };
+        let mut snapshot = Snapshot::of(&self.pool).await?;
+        let rows = in_time(&self.pool, rows(snapshot.connection(), chosen, now)).await?;
+        snapshot.end().await?;
         let fill = |row: &FillRow| {
             row.fill()
                 .ok_or_else(|| ApiError::bug(format_args!("fill {} is no fill", row.trade_id)))
@@ -91,7 +80,41 @@ impl PastFills {
     }
 }
 
-/// One row of [`ROWS`].
+/// The fills of one order lie between its placement and its end.
+async fn rows(
+    connection: &mut PgConnection,
+    mut chosen: Chosen,
+    now: DateTime<Utc>,
+) -> Result<Vec<FillRow>, sqlx::Error> {
+    if let Some(order) = chosen.order {
+        let life = placements::life(&mut *connection, chosen.account, order).await?;
+        let Some(Life { placed_at, ended_at }) = life else { return Ok(Vec::new()) };
+        let within = chosen.within;
+        chosen.within =
+            within.between(placed_at.unwrap_or(within.from), ended_at.unwrap_or(within.until));
+    }
+    let mut rows: Vec<FillRow> = FILLS.page(&mut *connection, &chosen, now).await?;
+    tell_clients_of_makers(connection, &mut rows).await?;
+    Ok(rows)
+}
+
+/// A maker's client id stands in the row of its coming to rest.
+async fn tell_clients_of_makers(
+    connection: &mut PgConnection,
+    rows: &mut [FillRow],
+) -> Result<(), sqlx::Error> {
+    let makers = || rows.iter().filter(|row| row.is_maker);
+    let times = || makers().map(|row| row.ts);
+    let Some((first, last)) = times().min().zip(times().max()) else { return Ok(()) };
+    let orders = makers().map(|row| row.order_id).collect();
+    let placements = placements::rested(connection, orders, first, last).await?;
+    for row in rows.iter_mut().filter(|row| row.is_maker) {
+        row.client_id = placements.get(&row.order_id).and_then(|placed| placed.client_id);
+    }
+    Ok(())
+}
+
+/// What is read of a row of [`FILLS`].
 #[derive(sqlx::FromRow)]
 struct FillRow {
     ts: DateTime<Utc>,

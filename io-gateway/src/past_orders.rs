@@ -8,15 +8,15 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use protocol::{
-    AccountId, ClientId, ClosedReason, FinishedOrder, Lots, MarketId, OrderId, OrderKind, Price,
-    Refusal, SelfTradePrevention, Sequence, Side, TimeInForce, Trigger, TriggerBy, Triggered,
-    Units,
-};
+use protocol::{AccountId, FinishedOrder, MarketId, OrderId, Sequence};
 use service::SharedCatalog;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
+use crate::account_rows::Chosen;
 use crate::error::ApiError;
+use crate::past_order_rows::{self, OrderRow};
+use crate::snapshot::{Snapshot, in_time};
+use crate::windows::Window;
 
 #[derive(Clone, Debug)]
 pub struct PastOrders {
@@ -45,45 +45,6 @@ pub struct Wanted {
 }
 
 const POSITIONS: &str = "SELECT stream, last_sequence FROM sink_position WHERE stream = ANY($1)";
-
-/// The end of a maker that was filled has its other columns in the latest row of its coming to
-/// rest. From then on it traded at its own price alone, which the fill that ended it tells, a lot.
-/// What ends an order that fired has its trigger in the row of that.
-const ROWS: &str = "\
-    SELECT e.order_id, e.market_id, e.side, e.lots_left, e.reason, e.ts, e.sequence, \
-     coalesce(e.order_type, p.order_type) AS order_type, \
-     coalesce(e.time_in_force, p.time_in_force) AS time_in_force, \
-     coalesce(e.self_trade_prevention, p.self_trade_prevention) AS self_trade_prevention, \
-     coalesce(e.post_only, p.post_only) AS post_only, \
-     coalesce(e.client_id, p.client_id) AS client_id, \
-     coalesce(e.price_ticks, p.price_ticks) AS price_ticks, \
-     coalesce(e.lots, p.lots) AS lots, e.asked_quote_units, \
-     e.refusal, coalesce(e.trigger_price_ticks, t.trigger_price_ticks) AS trigger_price_ticks, \
-     coalesce(e.trigger_by, t.trigger_by) AS trigger_by, \
-     coalesce(e.triggered_at, t.triggered_at) AS triggered_at, \
-     coalesce(e.executed_lots, p.lots) AS executed_lots, \
-     coalesce(e.executed_quote_units, \
-      p.executed_quote_units + p.lots_left * f.quote_units_per_lot) AS executed_quote_units, \
-     coalesce(e.created_at, p.created_at) AS created_at \
-    FROM (SELECT * FROM order_events WHERE account_id = $1 AND kind NOT IN (1, 5) \
-           AND ($2::smallint IS NULL OR market_id = $2) AND OF_ORDER \
-          ORDER BY ts DIRECTION, sequence DIRECTION, sub DIRECTION LIMIT $4 OFFSET $5) AS e \
-    LEFT JOIN LATERAL (SELECT * FROM order_events AS rested \
-           WHERE e.created_at IS NULL AND rested.order_id = e.order_id AND rested.kind = 1 \
-          ORDER BY rested.sequence DESC LIMIT 1) AS p ON true \
-    LEFT JOIN LATERAL (SELECT quote_units / lots AS quote_units_per_lot FROM fills \
-           WHERE e.created_at IS NULL AND fills.account_id = $1 AND fills.ts = e.ts \
-            AND fills.sequence = e.sequence AND fills.order_id = e.order_id LIMIT 1) AS f ON true \
-    LEFT JOIN LATERAL (SELECT * FROM order_events AS fired \
-           WHERE NOT e.is_placement AND fired.account_id = $1 \
-            AND fired.order_id = e.order_id AND fired.triggered_at IS NOT NULL LIMIT 1) AS t \
-     ON true \
-    ORDER BY e.ts DIRECTION, e.sequence DIRECTION, e.sub DIRECTION";
-
-/// What stands for OF_ORDER. Two statements, because a plan that serves both would walk all of the
-/// account's rows for one order.
-const ANY_ORDER: &str = "$3::bigint IS NULL";
-const ONE_ORDER: &str = "order_id = $3::bigint";
 
 impl SortDirection {
     pub(crate) const fn sql(self) -> &'static str {
@@ -114,37 +75,38 @@ impl PastOrders {
         &self,
         wanted: &Wanted,
         live: Vec<FinishedOrder>,
+        now: DateTime<Utc>,
     ) -> Result<Vec<FinishedOrder>, ApiError> {
-        let database = |error: sqlx::Error| ApiError::database(&error);
-        let one_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut transaction = self.pool.begin_with(one_snapshot).await.map_err(database)?;
-        let missing = if live.is_empty() {
-            live
-        } else {
-            let positions = self.positions(&mut transaction).await.map_err(database)?;
-            missing(live, &positions)
+        let mut chosen = Chosen {
+            account: column(wanted.account.get())?,
+            market: wanted.market.map(|market| column(market.0)).transpose()?,
+            order: wanted.order.map(|order| column(order.get())).transpose()?,
+            within: Window { from: DateTime::UNIX_EPOCH, until: DateTime::<Utc>::MAX_UTC },
+            limit: 0,
+            offset: 0,
+            direction: wanted.direction,
         };
-        // Any of those missing may stand before the page.
-        let skipped = wanted.offset.saturating_sub(missing.len());
-        let of_order = if wanted.order.is_some() { ONE_ORDER } else { ANY_ORDER };
-        let sql = ROWS.replace("DIRECTION", wanted.direction.sql()).replace("OF_ORDER", of_order);
-        let rows: Vec<OrderRow> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(column::<_, i32>(wanted.account.get())?)
-            .bind(wanted.market.map(|market| column::<_, i16>(market.0)).transpose()?)
-            .bind(wanted.order.map(|order| column::<_, i64>(order.get())).transpose()?)
-            .bind(column::<_, i64>(wanted.limit + missing.len())?)
-            .bind(column::<_, i64>(skipped)?)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(database)?;
-        transaction.commit().await.map_err(database)?;
-        let mut stored = Vec::with_capacity(rows.len());
-        for row in &rows {
-            match row.order(wanted.account) {
-                Some(order) => stored.push(order),
-                None => tracing::error!(order = row.order_id, "an order's row is not whole"),
-            }
-        }
+        let mut snapshot = Snapshot::of(&self.pool).await?;
+        let read = async {
+            let connection = snapshot.connection();
+            let missing = if live.is_empty() {
+                live
+            } else {
+                missing(live, &self.positions(&mut *connection).await?)
+            };
+            // Any of those missing may stand before the page.
+            let skipped = wanted.offset.saturating_sub(missing.len());
+            let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+            chosen.limit = most(wanted.limit.saturating_add(missing.len()));
+            chosen.offset = most(skipped);
+            let rows = past_order_rows::read(connection, chosen, now).await?;
+            Ok((rows, missing, skipped))
+        };
+        let (rows, missing, skipped) = in_time(&self.pool, read).await?;
+        snapshot.end().await?;
+        let catalog = self.listing.get();
+        let whole = |row: &OrderRow| row.order(wanted.account, &catalog.catalog);
+        let stored = rows.iter().filter_map(whole).collect();
         Ok(merge(stored, missing, wanted, skipped))
     }
 
@@ -203,124 +165,10 @@ pub(crate) fn column<T, C: TryFrom<T>>(number: T) -> Result<C, ApiError> {
     C::try_from(number).map_err(|_| ApiError::bug("a number is beyond its column"))
 }
 
-/// One row of [`ROWS`].
-#[derive(sqlx::FromRow)]
-struct OrderRow {
-    order_id: i64,
-    market_id: i16,
-    side: i16,
-    lots_left: i64,
-    reason: Option<i16>,
-    ts: DateTime<Utc>,
-    sequence: i64,
-    order_type: Option<i16>,
-    time_in_force: Option<i16>,
-    self_trade_prevention: Option<i16>,
-    post_only: Option<bool>,
-    client_id: Option<i64>,
-    price_ticks: Option<i64>,
-    lots: Option<i64>,
-    asked_quote_units: Option<i64>,
-    executed_lots: Option<i64>,
-    executed_quote_units: Option<i64>,
-    created_at: Option<DateTime<Utc>>,
-    refusal: Option<i16>,
-    trigger_price_ticks: Option<i64>,
-    trigger_by: Option<i16>,
-    triggered_at: Option<DateTime<Utc>>,
-}
-
-impl OrderRow {
-    /// `None`: something is missing or out of range.
-    fn order(&self, account: AccountId) -> Option<FinishedOrder> {
-        let client_id = self.client_id.map(u32::try_from).transpose().ok()?;
-        let reason = self.reason.map(|reason| of_code(ClosedReason::ALL, |it| it as i16, reason));
-        if reason == Some(None) {
-            return None;
-        }
-        Some(FinishedOrder {
-            order: OrderId::from_u64(unsigned(self.order_id)?)?,
-            account,
-            client_id: client_id.map(ClientId),
-            market: MarketId(u16::try_from(self.market_id).ok()?),
-            side: of_code([Side::Bid, Side::Ask], |it| it as i16, self.side)?,
-            time_in_force: of_code(TIMES_IN_FORCE, |it| it as i16, self.time_in_force?)?,
-            self_trade_prevention: of_code(
-                SELF_TRADE_PREVENTIONS,
-                |it| it as i16,
-                self.self_trade_prevention?,
-            )?,
-            kind: self.kind()?,
-            lots_left: Lots(unsigned(self.lots_left)?),
-            executed: Lots(unsigned(self.executed_lots?)?),
-            executed_quote: Units(unsigned(self.executed_quote_units?)?),
-            reason: reason.flatten(),
-            refusal: match self.refusal {
-                Some(code) => Some(of_code(Refusal::ALL, |it| it as i16, code)?),
-                None => None,
-            },
-            triggered: match self.trigger_price_ticks {
-                Some(ticks) => Some(self.triggered(ticks)?),
-                None => None,
-            },
-            created_us: unsigned(self.created_at?.timestamp_micros())?,
-            ended: Sequence(unsigned(self.sequence)?),
-            ended_us: unsigned(self.ts.timestamp_micros())?,
-        })
-    }
-
-    fn triggered(&self, ticks: i64) -> Option<Triggered> {
-        let by = of_code(TriggerBy::ALL, |it| it as i16, self.trigger_by?)?;
-        let trigger = Trigger { price: Price::from_ticks(unsigned(ticks)?)?, by };
-        let fired_us = match self.triggered_at {
-            Some(at) => Some(unsigned(at.timestamp_micros())?),
-            None => None,
-        };
-        Some(Triggered { trigger, fired_us })
-    }
-
-    fn kind(&self) -> Option<OrderKind> {
-        let lots = || Some(Lots(unsigned(self.lots?)?));
-        match self.order_type? {
-            0 => Some(OrderKind::Limit {
-                price: Price::from_ticks(unsigned(self.price_ticks?)?)?,
-                lots: lots()?,
-                post_only: self.post_only?,
-            }),
-            1 => Some(OrderKind::MarketByLots { lots: lots()? }),
-            2 => {
-                let quote = Units(unsigned(self.asked_quote_units?)?);
-                Some(OrderKind::MarketByQuote { quote })
-            }
-            _ => None,
-        }
-    }
-}
-
-const TIMES_IN_FORCE: [TimeInForce; 3] =
-    [TimeInForce::GoodTillCancelled, TimeInForce::ImmediateOrCancel, TimeInForce::FillOrKill];
-const SELF_TRADE_PREVENTIONS: [SelfTradePrevention; 3] = [
-    SelfTradePrevention::RejectTaker,
-    SelfTradePrevention::RejectMaker,
-    SelfTradePrevention::RejectBoth,
-];
-
-pub(crate) fn unsigned(column: i64) -> Option<u64> {
-    u64::try_from(column).ok()
-}
-
-/// The one of `all` that the protocol has this number for.
-pub(crate) fn of_code<T: Copy, const N: usize>(
-    all: [T; N],
-    code: fn(T) -> i16,
-    number: i16,
-) -> Option<T> {
-    all.into_iter().find(|it| code(*it) == number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::{Lots, OrderKind, SelfTradePrevention, Side, TimeInForce, Units};
 
     fn ended(number: u32, market: u16, ended_us: u64) -> FinishedOrder {
         FinishedOrder {

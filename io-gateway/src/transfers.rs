@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 use crate::error::ApiError;
-use crate::past_orders::{column, unsigned};
+use crate::past_order_rows::unsigned;
+use crate::past_orders::column;
 
 /// Least amount of a withdrawal; there is no greatest but what the account has.
 pub const WITHDRAWAL_MIN: Units = Units(1);

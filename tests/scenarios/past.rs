@@ -10,6 +10,7 @@ use ureq::http::Method;
 pub const SCENARIOS: &[Scenario] = &[
     ("past::fills_and_ended_orders_tell_the_same_story", fills_and_ended_orders_agree),
     ("past::a_withdrawal_is_debited_once_and_confirmed_by_itself", a_withdrawal_is_debited_once),
+    ("past::pages_of_trades_tile_them", pages_of_trades_tile_them),
 ];
 
 const SYMBOL: &str = "SOL_USDC";
@@ -111,4 +112,31 @@ fn a_withdrawal_is_debited_once(world: &mut World) {
     let rows = asked(&trader, WITHDRAWALS, "withdrawalQueryAll", &json!({}));
     assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
     world.settle();
+}
+
+/// Several at one moment, and with whatever has traded before.
+fn pages_of_trades_tile_them(world: &mut World) {
+    let maker = world.trader("past-seller", &[("SOL", "10")]);
+    let taker = world.trader("past-buyer", &[("USDC", "1000")]);
+    for _ in 0..4 {
+        for _ in 0..3 {
+            maker.place(&limit(SYMBOL, "Ask", "20.5", "0.1")).ok();
+        }
+        taker.place(&limit(SYMBOL, "Bid", "20.5", "0.3")).ok();
+    }
+    world.settle();
+    let page = |limit: usize, offset: usize| {
+        let query = format!("symbol={SYMBOL}&limit={limit}&offset={offset}");
+        let rows = world.public(&format!("/api/v1/trades/history?{query}")).ok();
+        let ids = rows.as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap());
+        ids.collect::<Vec<_>>()
+    };
+    let whole = page(1000, 0);
+    assert!(12 <= whole.len(), "{whole:?}");
+    assert!(whole.windows(2).all(|two| two[0] == two[1] + 1), "newest first, none missing");
+    for offset in 0..whole.len().min(20) {
+        let expected: Vec<i64> = whole.iter().skip(offset).take(5).copied().collect();
+        assert_eq!(page(5, offset), expected, "from {offset}");
+    }
+    assert!(page(5, 1_000_000_000_000).is_empty());
 }

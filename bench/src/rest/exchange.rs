@@ -13,7 +13,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use toml::{Table, Value};
 use xtask::artifacts::{Profile, build_services, repository_root};
 use xtask::client::Admin;
-use xtask::private_servers::{Durability, redis};
+use xtask::private_servers::{Durability, postgres, redis};
 use xtask::services::{DB_SINK, ENGINE, IO_GATEWAY, WS_FANOUT};
 use xtask::signing::KeyPair;
 use xtask::stack::{Options, Stack};
@@ -49,10 +49,22 @@ impl Exchange {
     /// Builds the services as this bench was built, starts them in `dir`, and makes as many funded
     /// accounts that trade and that keep orders at rest.
     pub fn start(dir: &Path, accounts: u64, keepers: u64) -> Result<Exchange, BenchError> {
+        Exchange::start_changed(dir, accounts, keepers, |_| ())
+    }
+
+    /// The same, but for what `change` makes different in exchange.toml.
+    pub fn start_changed(
+        dir: &Path,
+        accounts: u64,
+        keepers: u64,
+        change: impl FnOnce(&mut Table),
+    ) -> Result<Exchange, BenchError> {
         let profile = if cfg!(debug_assertions) { Profile::Debug } else { Profile::Release };
         let binaries = build_services(&repository_root(), profile).map_err(BenchError::Exchange)?;
         let config = dir.join("exchange.toml");
-        fs::write(&config, configuration()?).map_err(BenchError::io(&config))?;
+        let mut table = configuration()?;
+        change(&mut table);
+        fs::write(&config, table.to_string()).map_err(BenchError::io(&config))?;
         let mut options = Options::for_test(dir.join("var"), binaries, config);
         options.durability = Durability::Durable;
         options.ready_within = READY_WITHIN;
@@ -72,6 +84,15 @@ impl Exchange {
         Ok(Exchange { stack, address, accounts, keepers })
     }
 
+    /// Its processes, to be killed and started again.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    pub fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -82,6 +103,22 @@ impl Exchange {
 
     pub fn keepers(&self) -> &[Signer] {
         &self.keepers
+    }
+
+    /// One more account, by its number, with a key and no funds to speak of.
+    pub fn open_account(&self, label: &str) -> Result<(u32, Signer), BenchError> {
+        let (account, signer) = account(&self.stack.admin(), label, "USDC", "1")?;
+        let number = account.parse().map_err(|_| BenchError::Answer(account))?;
+        Ok((number, signer))
+    }
+
+    pub fn database_url(&self) -> &str {
+        self.stack.database_url()
+    }
+
+    /// All that the database's server has logged.
+    pub fn database_log(&self) -> Result<String, BenchError> {
+        self.stack.log(postgres::NAME).map_err(BenchError::Exchange)
     }
 
     /// Where the streams are.
@@ -128,20 +165,29 @@ impl Exchange {
 }
 
 fn signer(admin: &Admin, label: &str, asset: &str, funds: &str) -> Result<Signer, BenchError> {
+    Ok(account(admin, label, asset, funds)?.1)
+}
+
+fn account(
+    admin: &Admin,
+    label: &str,
+    asset: &str,
+    funds: &str,
+) -> Result<(String, Signer), BenchError> {
     let make = || {
         let account = admin.create_account(label)?;
         let keys = KeyPair::generate()?;
         admin.register_key(&account, &keys.api_key, label)?;
         admin.deposit(&account, asset, funds, &format!("{label}-{account}"))?;
-        Ok(keys)
+        Ok((account, keys))
     };
-    let keys: KeyPair = make().map_err(BenchError::Exchange)?;
+    let (account, keys): (String, KeyPair) = make().map_err(BenchError::Exchange)?;
     let key = requests::signing_key(&keys.api_secret)?;
-    Ok(Signer { api_key: keys.api_key, key })
+    Ok((account, Signer { api_key: keys.api_key, key }))
 }
 
 /// The repository's exchange.toml without what would hold one client back.
-fn configuration() -> Result<String, BenchError> {
+fn configuration() -> Result<Table, BenchError> {
     let path = repository_root().join("exchange.toml");
     let text = fs::read_to_string(&path).map_err(BenchError::io(&path))?;
     let mut table: Table = text.parse().map_err(|cause| BenchError::Config(Box::new(cause)))?;
@@ -157,7 +203,7 @@ fn configuration() -> Result<String, BenchError> {
             .map(|key| (key, Value::Integer(0)))
     });
     set("gateway", "limits", Value::Table(off.collect()));
-    Ok(table.to_string())
+    Ok(table)
 }
 
 /// User and system time of a process, from its `stat`.
@@ -193,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_exchange_that_is_measured_syncs_and_limits_nobody() {
-        let table: Table = configuration().unwrap().parse().unwrap();
+        let table = configuration().unwrap();
         assert_eq!(table["engine"]["durability"].as_str(), Some("fsync"));
         let limits = table["gateway"]["limits"].as_table().unwrap();
         assert_eq!(limits.len(), 6);

@@ -127,6 +127,11 @@ impl Requests {
         Requests { bytes: vec![request(signer, kind, members)], wanted: kind.wanted() }
     }
 
+    /// Questions, each made by [`question`]; any answer is wanted that is none of an error.
+    pub fn of_questions(bytes: Vec<Box<[u8]>>) -> Requests {
+        Requests { bytes, wanted: "[" }
+    }
+
     /// Batches of orders that are to stay, each keeper's next to each other.
     pub fn background(keepers: &[Signer], numbers: Range<u64>) -> Result<Requests, BenchError> {
         let mut bytes = Vec::new();
@@ -191,7 +196,7 @@ fn batch(signer: &Signer, rows: &[Members]) -> Box<[u8]> {
     signed(("POST", "/api/v1/orders"), signer, &pieces.concat(), &body)
 }
 
-fn piece(instruction: &str, members: &Members) -> String {
+fn piece(instruction: &str, members: &[(&'static str, String)]) -> String {
     let mut text = format!("instruction={instruction}&");
     for (name, value) in members {
         // Writing to a String cannot fail.
@@ -206,6 +211,27 @@ fn json(members: &Members) -> String {
         _ => format!("\"{name}\":\"{value}\""),
     };
     format!("{{{}}}", members.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
+/// A GET, signed if somebody's instruction is given. `members` are by name, and have no character
+/// that a query escapes.
+pub fn question(
+    path: &str,
+    instruction: Option<(&str, &Signer)>,
+    members: &[(&'static str, String)],
+) -> Box<[u8]> {
+    let pairs: Vec<String> =
+        members.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let target =
+        if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) };
+    match instruction {
+        Some((instruction, signer)) => {
+            signed(("GET", &target), signer, &piece(instruction, members), "")
+        }
+        None => {
+            format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes().into_boxed_slice()
+        }
+    }
 }
 
 fn signed((method, path): (&str, &str), signer: &Signer, pieces: &str, body: &str) -> Box<[u8]> {

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::error::BenchError;
 
-/// An answer to an order has about 700 bytes, one to a batch twenty times as many.
+/// An answer to an order has about 700 bytes, one to a batch twenty times as many. A page of a
+/// history may have more: then the buffer grows, once.
 const ANSWER_BYTES: usize = 64 << 10;
 const HEAD_END: &[u8] = b"\r\n\r\n";
 const LENGTH: &[u8] = b"content-length:";
@@ -46,6 +47,9 @@ impl Wire {
 
     /// Reads what is there; `None` until the answer is whole.
     pub fn receive(&mut self) -> Result<Option<Answer<'_>>, BenchError> {
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(4 * self.filled, 0);
+        }
         let free = self.buffer.get_mut(self.filled..).unwrap_or_default();
         match self.stream.read(free) {
             Ok(0) => return Err(BenchError::Wire(ErrorKind::UnexpectedEof.into())),
@@ -55,6 +59,18 @@ impl Wire {
         }
         let answer = parse(self.buffer.get(..self.filled).unwrap_or_default());
         answer.map_err(|what| BenchError::Answer(what.to_owned()))
+    }
+}
+
+/// Status and body of the answer to one request, over a connection of its own.
+pub fn ask(address: SocketAddr, request: &[u8]) -> Result<(u16, Vec<u8>), BenchError> {
+    let mut wire = Wire::connect(address)?;
+    wire.stream.set_nonblocking(false).map_err(BenchError::Wire)?;
+    wire.send(request)?;
+    loop {
+        if let Some(Answer { status, body }) = wire.receive()? {
+            return Ok((status, body.to_vec()));
+        }
     }
 }
 

@@ -4,12 +4,15 @@
 
 mod servers;
 mod story;
+mod lives;
 mod running;
 mod engine;
 mod database;
+mod deliveries;
 mod queue;
 mod refill;
 mod process;
+mod retention;
 mod listing;
 mod backfill;
 mod check;

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::values::{
     Amount, Blockchain, ClientNumberText, DepthLevels, FillKind, KlineInterval, ListedAsset,
     ListedMarket, MarketKind, MillisecondsInput, OffsetNumber, OrderIdText, PositiveNumber,
-    PriceTypeWord, RowsNumber, Seconds, SideWord, SortDirectionWord, WindowWord,
+    PriceTypeWord, RowsNumber, Seconds, SideWord, SortDirectionWord, TradesOffset, WindowWord,
     WithdrawalClientId,
 };
 
@@ -74,7 +74,7 @@ pub struct TradesQuery {
     /// 100 if left out.
     pub limit: Option<RowsNumber>,
     /// Trades to skip, from the newest.
-    pub offset: Option<OffsetNumber>,
+    pub offset: Option<TradesOffset>,
 }
 
 #[derive(Debug, IntoParams)]

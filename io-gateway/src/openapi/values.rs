@@ -135,7 +135,8 @@ forms! {
     ClientNumberText: digits("7");
     PositiveNumber: whole(1, u32::MAX.into(), "An account.");
     RowsNumber: whole(0, history::TRADES_MAX, "");
-    OffsetNumber: whole(0, history::OFFSET_MAX, "");
+    OffsetNumber: whole(0, paging::OFFSET_MAX, "");
+    TradesOffset: whole(0, history::TRADES_OFFSET_MAX, "");
     Seconds: whole(0, history::TIME_S_MAX, "Since 1970, UTC.");
     DepthLevels: numbers(&markets::DEPTH_LEVELS);
     WindowWord: choices(&markets::WINDOWS);

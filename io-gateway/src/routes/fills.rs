@@ -15,6 +15,7 @@ use crate::admission;
 use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::caller::Caller;
+use crate::clock::now;
 use crate::error::ApiError;
 use crate::null::Null;
 use crate::openapi::queries::FillsQuery;
@@ -86,7 +87,7 @@ async fn fills(
         return Ok(json_text("[]".to_owned()));
     };
     let mut rows = Vec::new();
-    for fill in &app.past_fills.page(&wanted).await? {
+    for fill in &app.past_fills.page(&wanted, now()).await? {
         // A market listed in the engine alone is not ours to describe.
         let Some(market) = app.catalog.market(fill.market) else { continue };
         rows.push(fill_json(fill, market, &app.catalog)?);

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::{json, json_text};
 use crate::admission;
 use crate::app::SharedApp;
-use crate::clock::now_ms;
+use crate::clock::{now, now_ms};
 use crate::error::ApiError;
 use crate::history::{Candle, PublicTrade};
 use crate::openapi::queries::{KlinesQuery, TradesQuery};
@@ -22,8 +22,8 @@ use crate::parameters::Parameters;
 
 const TRADES_DEFAULT: u64 = 100;
 pub const TRADES_MAX: u64 = 1_000;
-/// Deeper pages would make the database walk too far.
-pub const OFFSET_MAX: u64 = 1_000_000;
+/// More than a market has trades. All pages cost the same.
+pub const TRADES_OFFSET_MAX: u64 = 1_000_000_000_000;
 /// Second 253402300799 is the last of the year 9999.
 pub const TIME_S_MAX: u64 = 253_402_300_799;
 
@@ -91,9 +91,9 @@ async fn newest_trades(
     let parameters = Parameters::from_query(&query)?;
     let market = admission::market(&parameters, &app.catalog)?;
     let limit = at_most(&parameters, "limit", TRADES_DEFAULT, TRADES_MAX)?;
-    let offset = at_most(&parameters, "offset", 0, OFFSET_MAX)?;
+    let offset = at_most(&parameters, "offset", 0, TRADES_OFFSET_MAX)?;
     let quote = asset(&app.catalog, market.quote)?;
-    let trades = app.history.trades(market.id, limit, offset).await?;
+    let trades = app.history.trades(market.id, limit, offset, now()).await?;
     json(&trades.iter().map(|trade| trade_json(trade, market, quote)).collect::<Vec<_>>())
 }
 

@@ -9,12 +9,13 @@ use protocol::{AccountId, FinishedOrder, OrderId, Target};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::history::at_most;
+use super::paging::Page;
 use super::{json, json_text, markets};
 use crate::admission;
 use crate::app::SharedApp;
 use crate::auth::Instruction;
 use crate::caller::Caller;
+use crate::clock::now;
 use crate::error::{ApiError, Code};
 use crate::openapi::answers::PastOrder;
 use crate::openapi::queries::PastOrdersQuery;
@@ -22,10 +23,6 @@ use crate::order_json::finished_json;
 use crate::parameters::Parameters;
 use crate::past_orders::{SortDirection, Wanted};
 
-const LIMIT_DEFAULT: u64 = 100;
-const LIMIT_MAX: u64 = 1_000;
-/// Deeper pages would make the database walk too far.
-const OFFSET_MAX: u64 = 1_000_000;
 pub const DIRECTIONS: [(&str, SortDirection); 2] =
     [("Asc", SortDirection::Ascending), ("Desc", SortDirection::Descending)];
 
@@ -71,8 +68,7 @@ fn wanted(
         Some(_) => Some(admission::market(parameters, &app.catalog)?.id),
         None => None,
     };
-    let limit = at_most(parameters, "limit", LIMIT_DEFAULT, LIMIT_MAX)?;
-    let offset = at_most(parameters, "offset", 0, OFFSET_MAX)?;
+    let Page { limit, offset } = Page::read(parameters)?;
     let direction = parameters.choice("sortDirection", &DIRECTIONS)?;
     let number = parameters.unsigned("orderId")?;
     let is_listed = |order: &OrderId| app.catalog.market(order.market()).is_some();
@@ -94,7 +90,7 @@ async fn page(app: &SharedApp, wanted: &Wanted) -> Result<Vec<FinishedOrder>, Ap
         let after = app.past_orders.positions_now().await?;
         let live = app.queries.finished_orders(wanted.account, wanted.market, after);
         let live = unless_away(live.await)?.unwrap_or_default();
-        return app.past_orders.page(wanted, live).await;
+        return app.past_orders.page(wanted, live, now()).await;
     };
     // Asked for before those that have ended: an order that ends in between is found among them.
     let (market, target) = (order.market(), Target::Order(order));
@@ -106,7 +102,7 @@ async fn page(app: &SharedApp, wanted: &Wanted) -> Result<Vec<FinishedOrder>, Ap
     let mut live = unless_away(live)?.unwrap_or_default();
     live.retain(|ended| ended.order == order);
     if live.is_empty() {
-        return app.past_orders.page(wanted, Vec::new()).await;
+        return app.past_orders.page(wanted, Vec::new(), now()).await;
     }
     // No order ends twice, so there is nothing to look for in the database.
     Ok(live.into_iter().skip(wanted.offset).take(wanted.limit).collect())

@@ -1,5 +1,6 @@
 //! What the gateway keeps in and reads from PostgreSQL, with the real migrations.
 
+use chrono::DateTime;
 use ed25519_dalek::SigningKey;
 use io_gateway::audit::Audit;
 use io_gateway::error::Code;
@@ -69,12 +70,16 @@ async fn trades_and_candles_are_read_as_written(postgres: &MigratedPostgres) {
         );
         postgres.execute(&row).await;
     }
+    // The month alone: what is not known of the second makes bounds wider, not wrong.
+    let month = "INSERT INTO klines VALUES (1, 15, '2026-01-01', 1, 3, 1, 1, 1, 1, 1, 1, 3)";
+    postgres.execute(month).await;
     let history = History::new(postgres.pool.clone());
-    let trades = history.trades(MarketId(1), 2, 0).await.unwrap();
+    let now = DateTime::from_timestamp(1_767_225_700, 0).unwrap();
+    let trades = history.trades(MarketId(1), 2, 0, now).await.unwrap();
     assert_eq!(trades.iter().map(|trade| trade.id).collect::<Vec<_>>(), [3, 2]);
     assert_eq!((trades[0].lots, trades[0].is_buyer_maker), (Lots(125), true));
-    assert_eq!(history.trades(MarketId(1), 2, 2).await.unwrap()[0].id, 1);
-    assert!(history.trades(MarketId(2), 10, 0).await.unwrap().is_empty());
+    assert_eq!(history.trades(MarketId(1), 2, 2, now).await.unwrap()[0].id, 1);
+    assert!(history.trades(MarketId(2), 10, 0, now).await.unwrap().is_empty());
 
     for minute in ["00", "01", "02"] {
         let row = format!(

@@ -173,3 +173,33 @@ async fn fills_are_chosen_by_what_the_query_says() {
     let (status, _) = stand.signed(forged, "fillHistoryQueryAll", "orderId=1", "").await;
     assert_eq!(status, 401);
 }
+
+#[tokio::test]
+async fn an_order_that_waited_for_its_trigger_is_told_of_while_it_rests() {
+    let World { redis: _redis, stand, _postgres: postgres } = world().await;
+    let fired = order(1, 5);
+    for (second, kind, triggered) in [(4, 5, "NULL"), (5, 1, "'2026-01-01T00:00:05Z'")] {
+        let event = format!(
+            "INSERT INTO order_events (account_id, sub, ts, sequence, order_id, market_id, kind, \
+             side, is_placement, client_id, lots_left, created_at, triggered_at) \
+             VALUES (7, 0, '2026-01-01T00:00:0{second}Z', {second}0, {}, 1, {kind}, 1, true, 55, \
+              3, '2026-01-01T00:00:04Z', {triggered})",
+            fired.get()
+        );
+        postgres.execute(&event).await;
+    }
+    let fill = format!(
+        "INSERT INTO fills VALUES (7, 0, '2026-01-01T00:00:07Z', 70, 1, 1, true, 1, 90, {}, NULL, \
+         2050, 1, 205000, 0)",
+        fired.get()
+    );
+    postgres.execute(&fill).await;
+    assert_eq!(stand.trade_ids(&format!("orderId={fired}")).await, [90]);
+
+    // Retention moves what is still open: it is found in its other place.
+    let moved = "INSERT INTO kept_order_events SELECT * FROM order_events WHERE account_id = 7";
+    postgres.execute(moved).await;
+    postgres.execute("DELETE FROM order_events").await;
+    let (_, rows) = stand.fill_history(&format!("orderId={fired}")).await;
+    assert_eq!((&rows[0]["tradeId"], &rows[0]["clientId"]), (&json!(90), &json!("55")));
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on says where.
 
 mod account_keys;
+mod account_pages;
 mod administration;
 mod browser_accounts;
 mod capital;
@@ -16,6 +17,7 @@ mod migrated_postgres;
 mod order_history;
 mod resending;
 mod stream_access;
+mod trade_pages;
 mod withdrawals;
 
 use std::sync::Arc;

@@ -56,7 +56,7 @@ async fn store(postgres: &MigratedPostgres) {
         // Comes to rest having taken one lot, and is filled later as a maker.
         format!(
             "7, 0, '2026-01-01T00:00:01Z', 1, {}, 1, 1, 1, true, NULL, 0, 0, 2, true, 77, \
-            2100, 3, 2, 1, 2100000, '2026-01-01T00:00:01Z'",
+            2100, 3, 2, 1, 210000, '2026-01-01T00:00:01Z'",
             id(1)
         ),
         format!(
@@ -81,7 +81,7 @@ async fn store(postgres: &MigratedPostgres) {
     for second in [1, 3, 5] {
         let fill = format!(
             "INSERT INTO fills VALUES (7, 0, '2026-01-01T00:00:0{second}Z', {second}, 1, 1, \
-             true, 1, {second}, {}, NULL, 2100, 1, 2100000, 0)",
+             true, 1, {second}, {}, NULL, 2100, 1, 210000, 0)",
             id(1)
         );
         postgres.execute(&fill).await;
@@ -156,7 +156,7 @@ async fn an_order_that_has_just_ended_is_there_though_the_database_lags() {
         (&filled["quantity"], &filled["executedQuantity"]),
         (&json!("0.03"), &json!("0.03"))
     );
-    assert_eq!(filled["executedQuoteQuantity"], "6.3");
+    assert_eq!(filled["executedQuoteQuantity"], "0.63");
     assert_eq!(filled["createdAt"], "2026-01-01T00:00:01.000");
 
     for query in ["limit=1001", "sortDirection=Up", "symbol=SOL_EUR", "orderId=x"] {
@@ -218,16 +218,24 @@ async fn store_triggers(postgres: &MigratedPostgres) {
             1,
             true,
             &limit.replace("2100, 3", "2200, 5"),
-            format!("4, 1, 2100, {}, {none}", at(4)),
+            format!("4, 1, 210000, {}, {none}", at(4)),
         ),
-        row(11, 4, 2, false, filled, format!("0, NULL, NULL, NULL, {none}")),
+        row(
+            11,
+            4,
+            2,
+            false,
+            &filled.replace("2100", "2200"),
+            format!("0, NULL, NULL, NULL, {none}"),
+        ),
     ] {
         let insert = format!("INSERT INTO order_events ({columns}) VALUES ({row})");
         postgres.execute(&insert).await;
     }
     let fills = "account_id, sub, ts, sequence, market_id, side, is_maker, fee_asset_id, trade_id, \
         order_id, price_ticks, lots, quote_units, fee_units";
-    for (second, slot, lots, quote) in [(7, 4, 1, 2100), (8, 1, 3, 6300), (11, 4, 4, 8800)] {
+    for (second, slot, lots, quote) in [(7, 4, 1, 210_000), (8, 1, 3, 630_000), (11, 4, 4, 880_000)]
+    {
         let at = at(second);
         let id = id(slot);
         postgres
@@ -255,7 +263,7 @@ async fn history_tells_of_triggers_and_an_amended_order_is_one() {
         (&fired["triggerBy"], &fired["triggerQuantity"]),
         (&json!("LastPrice"), &json!("0.03"))
     );
-    assert_eq!(fired["executedQuoteQuantity"], "0.0063");
+    assert_eq!(fired["executedQuoteQuantity"], "0.63");
     assert_eq!(fired["createdAt"], "2026-01-01T00:00:01.000");
     assert_eq!(
         (&failed["status"], &failed["expiryReason"]),
@@ -266,6 +274,6 @@ async fn history_tells_of_triggers_and_an_amended_order_is_one() {
         (&json!("20.01"), &json!("0.00"))
     );
     assert_eq!((&amended["status"], &amended["quantity"]), (&json!("Filled"), &json!("0.05")));
-    assert_eq!(amended["executedQuoteQuantity"], "0.0109", "before it was amended as well");
+    assert_eq!(amended["executedQuoteQuantity"], "1.09", "before it was amended as well");
     assert_eq!(amended["triggerPrice"], Value::Null);
 }
