@@ -83,7 +83,7 @@ pub enum BenchError {
     #[error("{wanted} sockets need more open files than the {allowed} that are allowed")]
     OpenFiles { wanted: usize, allowed: u64 },
     #[error("the database: {0}")]
-    Database(String),
+    Statement(String),
     #[error("a thread panicked")]
     Thread,
     #[error("{sent} commands were sent and {durable} became durable")]

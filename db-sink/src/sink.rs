@@ -188,7 +188,6 @@ impl Sink {
             self.readiness.clone(),
         );
         let (deadline, retry_max) = (config.redis_deadline, config.retry_max);
-        let trim = Trim { client, streams, deadline, retry_max, committed };
         let retention = Retention::new(&config.database_url, config.retention, retry_max)?;
         let tally = writer.tally();
         let progress = Progress::new(streams.all().len(), Utc::now().timestamp_micros());

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::Utc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::SinkError;
 use crate::journal::Archive;
+use crate::progress::Progress;
 use crate::sink::Readiness;
 use crate::streams::Streams;
 use crate::trim::Trim;
@@ -62,7 +64,17 @@ impl Pass<'_> {
             Readiness::default(),
         );
         let (client, told) = (archive.client.clone(), Arc::clone(&streams));
-        let trim = Trim { client, streams: told, deadline, retry_max, committed };
+        let progress = Progress::new(streams.all().len(), Utc::now().timestamp_micros());
+        let (written, streams_told) = (writer.tally(), told);
+        let trim = Trim {
+            client,
+            streams: streams_told,
+            deadline,
+            retry_max,
+            committed,
+            tally: written,
+            progress,
+        };
         let counting = Arc::clone(tally);
         let relay = async move { counting.relay(batches, counted_out).await };
         let saying = Arc::clone(tally);
