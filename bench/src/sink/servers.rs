@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use db_sink::config::{Config, TimescaleMode, WriteBy};
+use db_sink::config::{Config, TimescaleMode};
 use db_sink::database::Database;
 use db_sink::migrate;
 use redis::{Client, Connection};

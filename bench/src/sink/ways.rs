@@ -1,9 +1,14 @@
 //! The same events into a database in several ways, one run each.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use db_sink::Sink;
+use db_sink::batcher::Batcher;
+use db_sink::checkpoint;
 use db_sink::config::{Config, WriteBy};
+use db_sink::database::Database;
+use db_sink::feed::Entry;
 use db_sink::insert::{self, Known};
 use db_sink::layout::TableRow;
 use db_sink::sink::Readiness;
