@@ -52,7 +52,14 @@ pub enum Way {
 }
 
 impl Way {
-    pub const ALL: [Way; 4] = [Way::TradesAlone, Way::AllRows, Way::SinkByInsert, Way::SinkByCopy];
+    pub const ALL: [Way; 6] = [
+        Way::TradesAlone,
+        Way::WriterOnTrades,
+        Way::AllRows,
+        Way::SinkByInsert,
+        Way::SinkOneWriter,
+        Way::Sink,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
