@@ -91,7 +91,9 @@ impl Backfill {
         loop {
             let catalog = archive.catalog();
             let streams = Arc::new(Streams::of(&catalog));
-            let claim = self.claim(&mut database, &archive, &streams, target).await?;
+            let claim = self.claim(&mut database, &archive, &streams, target);
+            let claim = stop.run_until_cancelled(claim).await;
+            let claim = claim.ok_or(BackfillError::Interrupted)??;
             tally.begin(&streams, &claim);
             let pass = Pass { config, archive: &archive, streams, target, tally: &tally };
             pass.run(claim, stop.child_token()).await?;

@@ -24,10 +24,11 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use crate::checkpoint::Position;
-use crate::config::Config;
+use crate::config::{Config, RetentionTerms};
 use crate::database::Database;
 use crate::error::{RowError, SinkError};
 use crate::journal::{Archive, JournalError, Pages};
+use crate::retention;
 use crate::streams::Streams;
 
 pub mod tables;
@@ -169,6 +170,7 @@ impl Check {
             report.tables.push(TableReport::of(table.name));
         }
         let kept = Kept::open(&mut snapshot, begins_after).await?;
+        snapshot.read_along_keys().await?;
         report.tables.push(TableReport::of(kept::TABLE));
         report.tables.push(TableReport::of(candles::TABLE));
         Ok(Checker {
@@ -200,10 +202,9 @@ fn condition(table: &Table, begins_after: u64, rows_from_s: Option<i64>) -> Stri
     condition
 }
 
-/// The first day of which nothing can have gone, or go while this runs, when rows stay so long.
-pub fn first_kept(now: DateTime<Utc>, keep_days: u32) -> Option<DateTime<Utc>> {
-    let day = now.checked_sub_days(Days::new(keep_days.into()))?.date_naive().succ_opt()?;
-    Some(day.and_hms_opt(0, 0, 0)?.and_utc())
+/// The first day of which no row can have gone, or go while this runs; `None`: rows stay for ever.
+pub fn first_kept(terms: &RetentionTerms, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    terms.keep_days.map(|days| retention::cutoff(now, days) + Days::new(1))
 }
 
 impl Checker {
@@ -246,8 +247,12 @@ mod tests {
     fn a_day_that_may_be_going_is_not_compared() {
         let now = DateTime::from_timestamp(1_798_675_190, 0).unwrap();
         assert_eq!(now.to_rfc3339(), "2026-12-30T23:59:50+00:00");
-        let first = first_kept(now, 7).unwrap();
-        assert_eq!(first.to_rfc3339(), "2026-12-24T00:00:00+00:00");
+        let keep = |keep_days| {
+            let every = std::time::Duration::from_secs(60);
+            first_kept(&RetentionTerms { keep_days, every, batch_rows: 1 }, now)
+        };
+        assert_eq!(keep(Some(7)).unwrap().to_rfc3339(), "2026-12-24T00:00:00+00:00");
+        assert_eq!(keep(None), None);
     }
 
     #[test]

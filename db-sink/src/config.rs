@@ -50,6 +50,7 @@ pub enum WriteBy {
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
     ops_listen: SocketAddr,
+    writers: usize,
     write_by: WriteBy,
     rows_max: usize,
     age_ms_max: u64,
@@ -70,6 +71,7 @@ impl Default for RawConfig {
     fn default() -> Self {
         RawConfig {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9104)),
+            writers: 2,
             write_by: WriteBy::Copy,
             rows_max: 5000,
             age_ms_max: 50,
@@ -93,6 +95,8 @@ pub struct Config {
     pub ops_listen: SocketAddr,
     pub redis_url: String,
     pub database_url: String,
+    /// Connections that write side by side, each for its share of the streams.
+    pub writers: usize,
     pub write_by: WriteBy,
     /// A batch closes when it has this many rows of all tables together...
     pub rows_max: usize,
@@ -128,6 +132,7 @@ impl Config {
         ops_listen: Option<SocketAddr>,
     ) -> Result<Self, SinkConfigError> {
         let raw: RawConfig = file.section("sink")?;
+        in_range("writers", raw.writers as u64, 1, 64)?;
         in_range("rows_max", raw.rows_max as u64, 1, 100_000)?;
         in_range("age_ms_max", raw.age_ms_max, 1, 60_000)?;
         in_range("read_entries_max", raw.read_entries_max as u64, 1, 100_000)?;
@@ -144,6 +149,7 @@ impl Config {
             ops_listen: ops_listen.unwrap_or(raw.ops_listen),
             redis_url: file.redis_url.clone(),
             database_url: file.database_url.clone(),
+            writers: raw.writers,
             write_by: raw.write_by,
             rows_max: raw.rows_max,
             age_max: Duration::from_millis(raw.age_ms_max),

@@ -14,6 +14,9 @@
 //! The position of a stream lives in the database alone and moves in the transaction that writes
 //! the rows; Redis keeps every entry until that is committed. All queues between the tasks are
 //! bounded: when the database is slow or away, reading stops and Redis holds the queue.
+//!
+//! Two verbs need no queue, for they ask for all of the journal by the same pages: `backfill` makes a
+//! database again, `check` compares it.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +28,7 @@ pub mod chain;
 pub mod lane;
 pub mod refill;
 pub mod feed;
+pub mod shares;
 pub mod rows;
 pub mod order_events;
 pub mod columns;

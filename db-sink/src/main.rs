@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use db_sink::Config;
 use db_sink::backfill::Backfill;
 use db_sink::backfill::tally::Done;
-use db_sink::check::Check;
+use db_sink::check::{self, Check};
 use db_sink::database::Database;
 use db_sink::sink::Readiness;
 use db_sink::{listed, migrate};
@@ -74,7 +74,8 @@ async fn main() -> anyhow::Result<ExitCode> {
             }
         }
         Verb::Check { json, differences_max } => {
-            let (catalog, rows_from) = (file.catalog, None);
+            let catalog = file.catalog;
+            let rows_from = check::first_kept(&config.retention, chrono::Utc::now());
             let report = Check { config, catalog, rows_from, differences_max }.run().await?;
             let mut out = std::io::stdout().lock();
             if json { report.write_json(&mut out) } else { report.write_text(&mut out) }?;

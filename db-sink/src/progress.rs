@@ -25,7 +25,7 @@ const NEAR: Duration = Duration::from_secs(1);
 /// From one line of the log to the next.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// What the writer has committed since it began; its only writer.
+/// What a sink's writers have committed since they began.
 #[derive(Debug)]
 pub struct Tally {
     frames: AtomicU64,

@@ -88,6 +88,20 @@ impl Writer {
         (writer, positions)
     }
 
+    /// Another one of the same sink, for other streams, with a connection of its own.
+    pub fn beside(&self, database: Database) -> Writer {
+        Writer {
+            database,
+            streams: Arc::clone(&self.streams),
+            write_by: self.write_by,
+            epoch: self.epoch,
+            committed: self.committed.clone(),
+            retry_max: self.retry_max,
+            readiness: self.readiness.clone(),
+            tally: Arc::clone(&self.tally),
+        }
+    }
+
     /// Kept up to date while the writer runs.
     pub fn tally(&self) -> Arc<Tally> {
         Arc::clone(&self.tally)

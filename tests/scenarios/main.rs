@@ -35,6 +35,7 @@ mod faults;
 mod outage;
 mod machine;
 mod listing;
+mod rebuilding;
 mod recovery;
 mod streams_books;
 mod persistence;

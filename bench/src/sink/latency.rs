@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Duration;
 
 use db_sink::Sink;
-use db_sink::config::WriteBy;
 use db_sink::sink::Readiness;
 use db_sink::streams::Streams;
 use serde::Serialize;
@@ -44,7 +43,7 @@ pub async fn run(
 ) -> Result<RateFigures, BenchError> {
     let trades = (trades_per_second * milliseconds / 1000).max(1);
     let events = Events::of_trades(trades, super::MARKETS, super::ACCOUNTS)?;
-    let config = servers.fresh(WriteBy::Copy).await?;
+    let config = servers.fresh().await?;
     let (funding, paced) = events.all.split_at(events.funding);
     let streams = Streams::of(&events.catalog);
     let mut queues = servers.redis()?;

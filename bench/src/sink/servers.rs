@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use db_sink::config::{Config, TimescaleMode, WriteBy};
+use db_sink::config::{Config, TimescaleMode};
 use db_sink::database::Database;
 use db_sink::migrate;
 use redis::{Client, Connection};
@@ -36,8 +36,8 @@ impl Servers {
     }
 
     /// A database with the tables in it and nothing else, and a sink's configuration for it: what
-    /// exchange.toml says, written by `write_by`.
-    pub async fn fresh(&mut self, write_by: WriteBy) -> Result<Config, BenchError> {
+    /// exchange.toml says.
+    pub async fn fresh(&mut self) -> Result<Config, BenchError> {
         let root = self.postgres.as_ref().map(|server| server.url.clone()).unwrap_or_default();
         let mut connection = connect(&root).await?;
         self.databases += 1;
@@ -53,7 +53,6 @@ impl Servers {
         let (server, _) = root.rsplit_once('/').unwrap_or_default();
         config.database_url = format!("{server}/{name}");
         config.redis_url.clone_from(&self.redis.url);
-        config.write_by = write_by;
         config.timescale.mode = TimescaleMode::Off;
         config.database_deadline = Duration::from_secs(60);
         let database = Database::new(&config.database_url, config.database_deadline);

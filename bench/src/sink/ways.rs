@@ -1,17 +1,24 @@
 //! The same events into a database in several ways, one run each.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use db_sink::Sink;
+use db_sink::batcher::Batcher;
+use db_sink::checkpoint;
 use db_sink::config::{Config, WriteBy};
+use db_sink::database::Database;
+use db_sink::feed::Entry;
 use db_sink::insert::{self, Known};
 use db_sink::layout::TableRow;
 use db_sink::sink::Readiness;
 use db_sink::streams::Streams;
 use db_sink::tables::Rows;
-use protocol::keys;
+use db_sink::writer::Writer;
+use protocol::{StreamCursor, keys};
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +28,8 @@ use crate::error::BenchError;
 
 /// Between two looks at how far the database is.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// About: so that a batch of trades alone is as long as any other.
+const ROWS_PER_TRADE: usize = 8;
 /// Events put on a queue at once while it is filled.
 const PIPELINE: usize = 1000;
 
@@ -30,23 +39,36 @@ pub enum Way {
     /// `INSERT … SELECT unnest(…)` of the trades alone, nothing else: no other table, no candles, no
     /// position.
     TradesAlone,
-    /// The same of every table's rows.
+    /// The sink's own writer on the trades alone, with candles and position.
+    WriterOnTrades,
+    /// Plain inserts of every table's rows.
     AllRows,
-    /// The whole sink from a queue that is full, by inserts.
+    /// The whole sink from a queue that is full, by inserts and with one writer.
     SinkByInsert,
+    /// With one writer.
+    SinkOneWriter,
     /// As it is by default.
-    SinkByCopy,
+    Sink,
 }
 
 impl Way {
-    pub const ALL: [Way; 4] = [Way::TradesAlone, Way::AllRows, Way::SinkByInsert, Way::SinkByCopy];
+    pub const ALL: [Way; 6] = [
+        Way::TradesAlone,
+        Way::WriterOnTrades,
+        Way::AllRows,
+        Way::SinkByInsert,
+        Way::SinkOneWriter,
+        Way::Sink,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Way::TradesAlone => "unnest, trades alone",
             Way::AllRows => "unnest, all rows",
-            Way::SinkByInsert => "sink, by insert",
-            Way::SinkByCopy => "sink, by copy",
+            Way::WriterOnTrades => "writer, trades alone",
+            Way::SinkByInsert => "sink, one writer by insert",
+            Way::SinkOneWriter => "sink, one writer by copy",
+            Way::Sink => "sink, two writers by copy",
         }
     }
 }
@@ -63,8 +85,11 @@ pub struct Run {
 }
 
 pub async fn run(way: Way, servers: &mut Servers, events: &Events) -> Result<Run, BenchError> {
-    let write_by = if way == Way::SinkByInsert { WriteBy::Insert } else { WriteBy::Copy };
-    let config = servers.fresh(write_by).await?;
+    let mut config = servers.fresh().await?;
+    if way == Way::SinkByInsert {
+        config.write_by = WriteBy::Insert;
+    }
+    config.writers = if way == Way::Sink { 2 } else { 1 };
     let rows_max = config.rows_max;
     let before = servers.cpu_time()?;
     let (took, rows) = match way {
@@ -76,7 +101,8 @@ pub async fn run(way: Way, servers: &mut Servers, events: &Events) -> Result<Run
             plainly(&config, &trades.chunks(rows_max).map(batch).collect::<Vec<_>>()).await?
         }
         Way::AllRows => plainly(&config, &events.batches(rows_max)?).await?,
-        Way::SinkByInsert | Way::SinkByCopy => {
+        Way::WriterOnTrades => by_writer(&config, events).await?,
+        Way::SinkByInsert | Way::SinkOneWriter | Way::Sink => {
             fill(&mut servers.redis()?, events)?;
             catch_up(&config, events).await?
         }
@@ -100,6 +126,44 @@ async fn plainly(config: &Config, batches: &[Rows]) -> Result<(Duration, u64), B
         rows += put(&mut transaction, &batch.balance_changes).await?;
         rows += put(&mut transaction, &batch.transfers).await?;
         transaction.commit().await.map_err(BenchError::Database)?;
+    }
+    Ok((started.elapsed(), rows))
+}
+
+/// The batches are made before the clock starts.
+async fn by_writer(config: &Config, events: &Events) -> Result<(Duration, u64), BenchError> {
+    let streams = Arc::new(Streams::of(&events.catalog));
+    let database = Database::new(&config.database_url, config.database_deadline);
+    let mut database = database.map_err(BenchError::Sink)?;
+    let connection = database.connection().await.map_err(BenchError::Sink)?;
+    let claim = checkpoint::claim(connection, &streams).await.map_err(BenchError::Database)?;
+    let claim = claim.map_err(BenchError::Sink)?;
+    let (outbound, inbound) = mpsc::channel(events.all.len());
+    for event in &events.all {
+        let id = StreamCursor { milliseconds: event.sequence, counter: 0 };
+        let entry = Entry { stream: event.stream, id, frame: event.frame.clone() };
+        outbound.try_send(entry).map_err(|_| BenchError::TooLarge)?;
+    }
+    drop(outbound);
+    let (positions, rows_max) = (claim.positions.clone(), config.rows_max * ROWS_PER_TRADE);
+    let age_max = Duration::from_secs(3600);
+    let mut batcher = Batcher::new(Arc::clone(&streams), positions, inbound, rows_max, age_max);
+    let mut batches = Vec::new();
+    while let Some(mut batch) = batcher.next().await {
+        for slice in &mut batch.slices {
+            let trades = std::mem::take(&mut slice.rows.trades);
+            slice.rows = Rows { trades, ..Rows::default() };
+        }
+        batches.push(batch);
+    }
+    let (write_by, retry_max) = (config.write_by, config.retry_max);
+    let readiness = Readiness::default();
+    let (mut writer, _committed) =
+        Writer::new(database, streams, claim, write_by, retry_max, readiness);
+    let started = Instant::now();
+    let mut rows = 0;
+    for batch in &batches {
+        rows += writer.write(batch).await.map_err(BenchError::Sink)?.rows;
     }
     Ok((started.elapsed(), rows))
 }

@@ -1,8 +1,8 @@
 //! Placements that retention moved out of `order_events`: each must be as the journal has it.
 //! Whether one lacks cannot be told from here: only those of orders that were open then are kept.
 
-use super::report::{Report, TableReport};
-use super::rows::{cells, put_different, put_too_many};
+use super::report::{Kind, Report, TableReport};
+use super::rows::{cells, put_different, put_row};
 use super::snapshot::{Cursor, Snapshot};
 use super::tables::{Cells, Key, ORDER_EVENTS, Table, each_row};
 use super::{CheckError, Checker};
@@ -78,7 +78,7 @@ impl Checker {
             let stream = self.name_of(of);
             let (layout, report) = (&self.tables[ORDER_EVENTS], report(&mut self.report));
             report.found += 1;
-            put_too_many(report, self.differences_max, layout, &stream, &row);
+            put_row(report, self.differences_max, layout, &stream, (Kind::TooMany, &row));
         }
         Ok(())
     }

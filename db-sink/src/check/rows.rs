@@ -113,14 +113,17 @@ impl Checker {
             let like = same_key.iter().position(|row| *row == expected);
             let own = (!same_key.is_empty()).then(|| same_key.remove(like.unwrap_or(0)));
             match own {
-                None => put_missing(report, self.differences_max, layout, &stream, &expected),
+                None => {
+                    let missing = (Kind::Missing, &expected);
+                    put_row(report, self.differences_max, layout, &stream, missing);
+                }
                 Some(own) if own != expected => {
                     put_different(report, self.differences_max, layout, &stream, (&expected, &own));
                 }
                 Some(_) => (),
             }
             for other in same_key {
-                put_too_many(report, self.differences_max, layout, &stream, &other);
+                put_row(report, self.differences_max, layout, &stream, (Kind::TooMany, &other));
             }
         }
         Ok(())
@@ -140,7 +143,7 @@ impl Checker {
             let Some(row) = found.take() else { break };
             let stream = self.name_of(market);
             let (layout, report) = (&self.tables[table], &mut self.report.tables[table]);
-            put_too_many(report, self.differences_max, layout, &stream, &row);
+            put_row(report, self.differences_max, layout, &stream, (Kind::TooMany, &row));
         }
         Ok(())
     }
@@ -165,30 +168,16 @@ fn fields(layout: &Table, cells: &Cells) -> Vec<Field> {
     layout.cells.iter().zip(cells).filter_map(field).collect()
 }
 
-fn put_missing(
+/// One that is missing or too many.
+pub(super) fn put_row(
     report: &mut TableReport,
     listed_max: usize,
     layout: &Table,
     stream: &str,
-    row: &Cells,
+    (kind, row): (Kind, &Cells),
 ) {
-    report.put(Kind::Missing, listed_max, || Difference {
-        kind: Kind::Missing,
-        stream: stream.to_owned(),
-        row: fields(layout, row),
-        columns: Vec::new(),
-    });
-}
-
-pub(super) fn put_too_many(
-    report: &mut TableReport,
-    listed_max: usize,
-    layout: &Table,
-    stream: &str,
-    row: &Cells,
-) {
-    report.put(Kind::TooMany, listed_max, || Difference {
-        kind: Kind::TooMany,
+    report.put(kind, listed_max, || Difference {
+        kind,
         stream: stream.to_owned(),
         row: fields(layout, row),
         columns: Vec::new(),

@@ -12,11 +12,17 @@ use crate::error::SinkError;
 
 const ROWS_AT_ONCE: usize = 1000;
 
+/// How the server reads for cursors that are opened from here on: whatever takes least for all rows.
+const READ_TO_THE_END: &str = "SET cursor_tuple_fraction = 1";
+/// ... or in the order of the key, without sorting what is long.
+const READ_ALONG_THE_KEY: &str = "SET cursor_tuple_fraction = 0.001";
+
 /// Neither the sink nor anybody else waits for it, but for who would drop or alter a table.
-const BEGIN: [&str; 3] = [
+const BEGIN: [&str; 4] = [
     // The transaction takes as long as the journal is long, and idles while a page comes.
     "SET statement_timeout = 0",
     "SET idle_in_transaction_session_timeout = 0",
+    READ_TO_THE_END,
     "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
 ];
 
@@ -75,6 +81,11 @@ impl Snapshot {
 
     pub async fn close<T>(&mut self, cursor: Cursor<T>) -> Result<(), SinkError> {
         self.execute(format!("CLOSE {}", cursor.name)).await
+    }
+
+    /// From here on cursors are for rows in the order of a key.
+    pub async fn read_along_keys(&mut self) -> Result<(), SinkError> {
+        self.execute(READ_ALONG_THE_KEY.to_owned()).await
     }
 
     async fn execute(&mut self, statement: String) -> Result<(), SinkError> {

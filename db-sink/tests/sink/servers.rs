@@ -54,6 +54,7 @@ impl World {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             redis_url: String::new(),
             database_url: format!("{server}/{name}"),
+            writers: 2,
             write_by: WriteBy::Copy,
             rows_max: 1000,
             age_max: Duration::from_millis(20),

@@ -115,7 +115,7 @@ fn memory_that_is_used_up_makes_queues_wait_and_the_next_life_knows_of_it() {
     while taken.iter().any(|taken| taken.len() < BIDS / 2) {
         eventually("more", || {
             let of = |stream| length(&mut connection, stream);
-            (0 < ["SOL_USDC", "BTC_USDC"].map(of).iter().sum::<usize>()).then_some(())
+            (0 < ["SOL_USDC", "BTC_USDC"].map(of).into_iter().sum::<usize>()).then_some(())
         });
         for (stream, taken) in ["SOL_USDC", "BTC_USDC"].iter().zip(&mut taken) {
             assert!(weight(&mut connection) <= BYTES_MAX);
