@@ -5,6 +5,7 @@
 //! redis events:{M} ─▶ feed ─▶ batcher ─▶ writer ─▶ database      writer ─▶ trim ─▶ redis
 //!                     XREAD   frames     one transaction a       position  XTRIM
 //!                     ▲   │   → rows     batch, with position              HSET
+//!                     │   │   (of these two several, each with its share of the streams)
 //!                page │   ▼ order
 //!                     refill ◀─▶ redis ◀─▶ engine     what the queue lacks, from the journal
 //! ```
