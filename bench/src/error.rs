@@ -71,7 +71,9 @@ pub enum BenchError {
     #[error("redis")]
     Redis(#[source] redis::RedisError),
     #[error("a frame cannot be stored")]
-    Rows(#[source] db_sink::error::RowError),
+    Frames(#[source] db_sink::error::RowError),
+    #[error("{found} rows are there and should be {expected}")]
+    Rows { expected: u64, found: u64 },
     #[error("the database")]
     Database(#[source] sqlx::Error),
     #[error("the sink")]

@@ -59,6 +59,7 @@ const ADMINISTRATION: &str = "/admin/";
         values::ListedMarket,
         values::MarketKind,
         values::OffsetNumber,
+        values::TradesOffset,
         values::OrderIdText,
         values::PositiveNumber,
         values::PriceTypeWord,

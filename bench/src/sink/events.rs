@@ -31,6 +31,8 @@ pub struct Events {
     /// So many of them come before the first order.
     pub funding: usize,
     pub trades: u64,
+    /// Of all tables.
+    pub rows: u64,
 }
 
 impl Events {
@@ -62,7 +64,9 @@ impl Events {
         }
         let is_funding = |event: &&Event| streams.at(event.stream).market.is_none();
         let funding = all.iter().take_while(is_funding).count();
-        Ok(Events { catalog, all, funding, trades: done })
+        let mut events = Events { catalog, all, funding, trades: done, rows: 0 };
+        events.rows = events.batches(usize::MAX)?.iter().map(|rows| rows.len() as u64).sum();
+        Ok(events)
     }
 
     /// In batches of at least so many rows, as the sink makes them of events that have queued up.
@@ -76,7 +80,7 @@ impl Events {
             let frame = Frame::parse(&event.frame).map_err(BenchError::Decode)?;
             let market = streams.at(event.stream).market.as_ref();
             let batch = batches.last_mut().expect("there is one from the beginning");
-            batch.append(&frame, market).map_err(BenchError::Rows)?;
+            batch.append(&frame, market).map_err(BenchError::Frames)?;
         }
         Ok(batches)
     }

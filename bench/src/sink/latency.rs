@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, Events};
 use super::servers::{Queues, Servers, connect};
-use super::ways::append;
+use super::ways::{POSITIONS, append};
 use crate::error::BenchError;
 use crate::pace::{Schedule, wake_exactly};
 use crate::recorder::{Percentiles, Recorder};
@@ -145,10 +145,7 @@ impl Waiting {
         mut committed: impl FnMut(u64),
     ) -> Result<bool, BenchError> {
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT stream, last_sequence FROM sink_position")
-                .fetch_all(connection)
-                .await
-                .map_err(BenchError::Database)?;
+            sqlx::query_as(POSITIONS).fetch_all(connection).await.map_err(BenchError::Database)?;
         let mut found = false;
         for (name, last) in rows {
             let Some(place) = self.names.iter().position(|known| *known == name) else { continue };

@@ -1,5 +1,6 @@
 //! The same events into a database in several ways, one run each.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ use crate::error::BenchError;
 
 /// Between two looks at how far the database is.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+pub const POSITIONS: &str = "SELECT stream, last_sequence FROM sink_position";
 /// About: so that a batch of trades alone is as long as any other.
 const ROWS_PER_TRADE: usize = 8;
 /// Events put on a queue at once while it is filled.
@@ -110,6 +112,11 @@ pub async fn run(way: Way, servers: &mut Servers, events: &Events) -> Result<Run
     let server = servers.cpu_time()?.saturating_sub(before);
     let bytes = size(&config).await?;
     servers.discard(&config).await?;
+    let of_trades = matches!(way, Way::TradesAlone | Way::WriterOnTrades);
+    let expected = if of_trades { events.trades } else { events.rows };
+    if rows != expected {
+        return Err(BenchError::Rows { expected, found: rows });
+    }
     Ok(Run { took, rows, server, bytes })
 }
 
@@ -198,11 +205,12 @@ async fn catch_up(config: &Config, events: &Events) -> Result<(Duration, u64), B
     let mut connection = connect(&config.database_url).await?;
     let stop = CancellationToken::new();
     let (catalog, readiness) = (events.catalog.clone(), Readiness::default());
+    let streams = Streams::of(&catalog);
     let started = Instant::now();
     let sink = Sink { config: config.clone(), catalog, readiness };
     let sink = tokio::spawn(sink.run(stop.clone()));
-    let end = events.ends().into_iter().max().unwrap_or_default();
-    while committed(&mut connection).await? < end {
+    let ends = events.ends();
+    while !is_all(&mut connection, &streams, &ends).await? {
         if sink.is_finished() {
             return Err(BenchError::Ended("the sink".to_owned()));
         }
@@ -214,12 +222,17 @@ async fn catch_up(config: &Config, events: &Events) -> Result<(Duration, u64), B
     Ok((took, count(&mut connection).await?))
 }
 
-/// The furthest frame that the database has; 0 before there is one.
-pub async fn committed(connection: &mut PgConnection) -> Result<u64, BenchError> {
-    let furthest = "SELECT coalesce(max(last_sequence), 0) FROM sink_position";
-    let furthest: i64 =
-        sqlx::query_scalar(furthest).fetch_one(connection).await.map_err(BenchError::Database)?;
-    Ok(furthest.unsigned_abs())
+/// Whether the database has every stream up to its end.
+async fn is_all(
+    connection: &mut PgConnection,
+    streams: &Streams,
+    ends: &[u64],
+) -> Result<bool, BenchError> {
+    let positions: Vec<(String, i64)> =
+        sqlx::query_as(POSITIONS).fetch_all(connection).await.map_err(BenchError::Database)?;
+    let positions: HashMap<_, _> = positions.into_iter().collect();
+    let last = |name: &String| positions.get(name).map_or(0, |last| last.unsigned_abs());
+    Ok(streams.names().iter().zip(ends).all(|(name, end)| *end <= last(name)))
 }
 
 async fn count(connection: &mut PgConnection) -> Result<u64, BenchError> {
