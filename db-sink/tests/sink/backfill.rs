@@ -1,6 +1,7 @@
 //! Databases rebuilt from the journal that the test's engine has.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use db_sink::backfill::tally::Done;
 use db_sink::backfill::{Backfill, BackfillError};
@@ -70,14 +71,19 @@ async fn an_empty_database_gets_all_of_the_journal_and_a_sink_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_one_goes_on_when_it_is_started_again() {
     let mut world = bare().await;
-    world.config.rows_max = 40;
+    (world.config.rows_max, world.config.drain_max) = (40, Duration::from_millis(300));
     let (sol, accounts) = (story(&world, "SOL_USDC", 1500, 103), accounts(30));
     let told = [&accounts, &sol];
     let _engine = Engine::start(&world, &told, Manner { frames: 50, ..Manner::default() });
     list(&world, 1, &told).await;
     world.migrate().await.unwrap();
-    for is_told in [true, false] {
-        let before = position(&mut world.connect().await, "SOL_USDC").await;
+    let mut connection = world.connect().await;
+    for (is_told, until) in [(true, 500), (false, 1000)] {
+        // The database takes no more than that, so that it cannot be through before it is ended.
+        let until = sol.frames[until].0.0;
+        let bound = format!("ALTER TABLE trades ADD CONSTRAINT bound CHECK (sequence < {until})");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(bound)).execute(&mut connection).await.unwrap();
+        let before = position(&mut connection, "SOL_USDC").await;
         let stop = CancellationToken::new();
         let running = tokio::spawn(backfill(&world).run(stop.clone()));
         eventually("it comes further", || async {
@@ -90,9 +96,10 @@ async fn an_interrupted_one_goes_on_when_it_is_started_again() {
             assert!(matches!(error, BackfillError::Interrupted), "{error}");
         } else {
             running.abort();
+            assert!(running.await.unwrap_err().is_cancelled());
         }
-        let reached = position(&mut world.connect().await, "SOL_USDC").await;
-        assert!(before < reached && reached < sol.last() as i64, "{reached}");
+        let unbound = "ALTER TABLE trades DROP CONSTRAINT bound";
+        sqlx::raw_sql(unbound).execute(&mut connection).await.unwrap();
     }
     let done = filled(&world).await;
     assert!(done[1].frames < 1500, "what was there is not read again: {done:?}");
@@ -112,13 +119,16 @@ async fn a_sink_that_runs_ends_and_one_that_starts_ends_the_backfill() {
     let first = start(&world);
     emit(&mut redis, &sol, 0..10).await;
     stands_at(&world, &sol, 9).await;
-    let _engine = Engine::start(&world, &told, Manner { frames: 50, ..Manner::default() });
+    let engine = Engine::start(&world, &told, Manner { span: 1000, ..Manner::default() });
+    // Further than anybody comes.
+    engine.stands_at(1 << 40);
     let running = tokio::spawn(backfill(&world).run(CancellationToken::new()));
     assert_eq!(first.end().await, End::TakenOver);
     let second = start(&world);
     let error = running.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("another sink has taken over"), "{error}");
     assert_eq!(second.drain().await, End::Drained);
+    engine.stands_at(sol.last());
     filled(&world).await;
     assert_stored(&mut world.connect().await, &told).await;
 }
