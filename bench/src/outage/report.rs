@@ -69,8 +69,8 @@ const STAGES: [&str; 14] = [
     "sink MiB",
     "behind",
 ];
-const CATCHING_UP: [&str; 8] =
-    ["turn", "s", "frames", "trades/s", "rows/s", "said over real", "least", "most"];
+const CATCHING_UP: [&str; 9] =
+    ["turn", "s", "waited s", "frames", "trades/s", "rows/s", "said over real", "least", "most"];
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,11 +139,12 @@ fn stage(name: &str, turn: usize, of: &StageFigures) -> [String; 14] {
     ]
 }
 
-fn catching_up(turn: usize, of: &TurnFigures) -> [String; 8] {
+fn catching_up(turn: usize, of: &TurnFigures) -> [String; 9] {
     let of = &of.catch_up;
     [
         turn.to_string(),
         format!("{:.1}", of.seconds),
+        format!("{:.1}", of.waited_seconds),
         of.frames.to_string(),
         format!("{:.0}", of.trades_per_second),
         format!("{:.0}", of.rows_per_second),

@@ -46,7 +46,10 @@ pub struct Durable {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CatchUp {
     pub seconds: f64,
+    /// Of these, until the sink had tried again: its pauses have grown to `retry_ms_max`.
+    pub waited_seconds: f64,
     pub frames: u64,
+    /// Since then.
     pub trades_per_second: f64,
     pub rows_per_second: f64,
     /// What the sink said to be left over what was left, the median of all looks; and the least and
@@ -194,7 +197,9 @@ fn catch_up(samples: &[Sample]) -> CatchUp {
         return CatchUp::default();
     };
     let seconds = (last.at - first.at).as_secs_f64();
-    let a_second = |more: f64| more / seconds.max(1e-9);
+    let waits = samples.iter().take_while(|sample| sample.frames == first.frames).last();
+    let waited_seconds = waits.map_or(0.0, |last| (last.at - first.at).as_secs_f64());
+    let a_second = |more: f64| more / (seconds - waited_seconds).max(1e-9);
     // The gauge changes once a second.
     let mut said: Vec<(f64, f64, f64)> = Vec::new();
     for sample in samples.iter().filter(|sample| sample.left_s.is_finite() && sample.behind != 0) {
@@ -210,6 +215,7 @@ fn catch_up(samples: &[Sample]) -> CatchUp {
     let in_middle: Vec<f64> = said.iter().filter(middle).map(ratio).collect();
     CatchUp {
         seconds,
+        waited_seconds,
         frames: (last.frames - first.frames) as u64,
         trades_per_second: a_second(last.trades - first.trades),
         rows_per_second: a_second(last.rows - first.rows),
@@ -248,12 +254,13 @@ mod tests {
             behind: 10 - s,
             trades: 100.0 * s as f64,
             rows: 700.0 * s as f64,
-            frames: 0.0,
+            frames: s.saturating_sub(2) as f64,
         };
         let samples = [sample(0, f64::INFINITY), sample(2, 16.0), sample(5, 5.0), sample(10, 0.0)];
         let found = catch_up(&samples);
         assert_eq!(found.said, [(2.0, 16.0, 8.0), (5.0, 5.0, 5.0)]);
-        assert_eq!((found.seconds, found.trades_per_second), (10.0, 100.0));
+        assert_eq!((found.seconds, found.waited_seconds), (10.0, 2.0));
+        assert_eq!((found.trades_per_second, found.rows_per_second), (125.0, 875.0));
         assert_eq!((found.said_over_real_min, found.said_over_real_max), (1.0, 1.0));
     }
 }
