@@ -254,6 +254,7 @@ async fn transact(
         };
         steps.extend(step(slice, stream, position, &mut rows)?);
     }
+    rows.sort();
     let Some(written) = insert_all(&mut transaction, &rows, care).await? else {
         transaction.rollback().await.map_err(failed("roll back"))?;
         return Ok(Attempt::RowsThere);
