@@ -211,8 +211,8 @@ impl Progress {
         }
     }
 
-    /// A quiet stream's newest event is old, and yet nothing waits: so only the time since something
-    /// does counts.
+    /// A quiet stream's newest event is old, and yet nothing waits: so only the time counts since
+    /// something does.
     fn lag(&mut self, (place, stream): (usize, &StreamLook), now_us: i64) -> Duration {
         let idle_us = &mut self.idle_us[place];
         // Whose frames the journal has is not known.

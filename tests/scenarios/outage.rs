@@ -94,7 +94,7 @@ fn a_database_that_was_away(world: &mut World) {
     world.settle();
     candles_are_as_the_trades_say(world);
     println!(
-        "{wanted} trades; slowest answer {slowest:?}; redis took at most {} KiB more, events {} KiB",
+        "{wanted} trades; slowest answer {slowest:?}; at most {} KiB more in redis, {} of events",
         memory.most_more >> 10,
         memory.most_events >> 10
     );

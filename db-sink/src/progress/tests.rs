@@ -139,7 +139,7 @@ fn what_no_queue_has_counts_when_it_stays_away() {
     sink.engine = Some(EngineLook { durable: 1000, queued: 190 });
     let report = sink.pass(50, 0, 0);
     assert_eq!((report.behind, report.lags[1]), (860, seconds(1)));
-    // With all of the queue committed it is not idle yet, and an engine without a sign hides nothing.
+    // With all of the queue committed it is not idle yet; an engine without a sign hides nothing.
     sink.engine = None;
     assert_eq!(sink.pass(0, 50, 7).lags[0], seconds(2));
     sink.engine = Some(EngineLook { durable: 1000, queued: 1000 });
