@@ -12,7 +12,7 @@ use crate::error::SinkError;
 
 const ROWS_AT_ONCE: usize = 1000;
 
-/// How the server reads for cursors that are opened from here on: whatever takes least for all rows.
+/// How the server reads for cursors that are opened from here on: what takes least for all rows.
 const READ_TO_THE_END: &str = "SET cursor_tuple_fraction = 1";
 /// ... or in the order of the key, without sorting what is long.
 const READ_ALONG_THE_KEY: &str = "SET cursor_tuple_fraction = 0.001";

@@ -124,12 +124,12 @@ async fn a_sink_that_runs_ends_and_one_that_starts_ends_the_backfill() {
     engine.stands_at(1 << 40);
     let running = tokio::spawn(backfill(&world).run(CancellationToken::new()));
     assert_eq!(first.end().await, End::TakenOver);
+    stands_at(&world, &sol, 1499).await;
+    stands_at(&world, &accounts, 2).await;
     let second = start(&world);
     let error = running.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("another sink has taken over"), "{error}");
     assert_eq!(second.drain().await, End::Drained);
-    engine.stands_at(sol.last());
-    filled(&world).await;
     assert_stored(&mut world.connect().await, &told).await;
 }
 
@@ -147,7 +147,8 @@ async fn a_journal_that_begins_late_is_refused_before_anything_is_claimed() {
     list(&world, 1, &told).await;
     let error = backfill(&world).run(CancellationToken::new()).await.unwrap_err();
     let missing = format!(
-        "; SOL_USDC: the database ends at frame 0, the journal begins only behind frame {begins_after}, so this stream's frames behind 0 up to {begins_after}, all of before "
+        "; SOL_USDC: the database ends at frame 0, the journal begins only behind frame \
+         {begins_after}, so this stream's frames behind 0 up to {begins_after}, all of before "
     );
     let text = error.to_string();
     assert!(text.starts_with("nothing was written: ") && text.contains(&missing), "{text}");
