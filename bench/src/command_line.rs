@@ -1,6 +1,8 @@
 //! What can be asked of `bench`, and the text it answers with.
 
+mod sink;
 mod sockets;
+mod outage;
 mod history;
 
 use std::fmt::Display;
@@ -19,6 +21,8 @@ use crate::shard::script::{Naming, Senders};
 use crate::traffic::Size;
 use crate::{journal, queries, recovery, report, rest, shard, snapshots};
 use history::HistoryArgs;
+use outage::OutageArgs;
+use sink::SinkArgs;
 use sockets::{StreamsArgs, WebsocketsArgs};
 
 /// Measures the exchange. Build it with --release.
@@ -61,6 +65,12 @@ enum Verb {
     Rest(RestArgs),
     /// Streams of a whole exchange of its own: until all clients have a trade, what is borne.
     Streams(StreamsArgs),
+    /// Events into a database on a real disk: by the whole sink, by plain inserts.
+    Sink(SinkArgs),
+    /// A database killed while a million trades happen: what who trades notices, how it catches up.
+    ///
+    /// Compares trades, fills and candles at the end; a difference is an error.
+    Outage(OutageArgs),
     /// A year of one market in the database: how long the gateway takes to tell of it.
     History(HistoryArgs),
     /// Libraries that speak WebSocket, against writing the bytes oneself.
@@ -398,6 +408,8 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
             text(&report, args.json)
         }
         Verb::Streams(args) => args.run(&machine),
+        Verb::Sink(args) => args.run(&machine),
+        Verb::Outage(args) => args.run(&machine),
         Verb::History(args) => args.run(&machine),
         Verb::Websockets(args) => args.run(&machine),
     }

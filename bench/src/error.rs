@@ -10,6 +10,8 @@ pub enum BenchError {
     Clock(#[source] nix::Error),
     #[error("could not make a histogram")]
     Histogram(#[source] hdrhistogram::CreationError),
+    #[error("two histograms could not be added")]
+    Histograms(#[source] hdrhistogram::AdditionError),
     #[error("no runs were asked for")]
     NoRuns,
     #[error("there is no flow named {0}")]
@@ -68,10 +70,22 @@ pub enum BenchError {
     Frame(String),
     #[error("redis")]
     Redis(#[source] redis::RedisError),
+    #[error("a frame cannot be stored")]
+    Frames(#[source] db_sink::error::RowError),
+    #[error("{found} rows are there and should be {expected}")]
+    Rows { expected: u64, found: u64 },
+    #[error("the database")]
+    Database(#[source] sqlx::Error),
+    #[error("the sink")]
+    Sink(#[source] db_sink::SinkError),
+    #[error("the sink's configuration")]
+    SinkConfiguration(#[source] db_sink::config::SinkConfigError),
+    #[error("exchange.toml")]
+    Configuration(#[source] service::ConfigError),
     #[error("{wanted} sockets need more open files than the {allowed} that are allowed")]
     OpenFiles { wanted: usize, allowed: u64 },
     #[error("the database: {0}")]
-    Database(String),
+    Statement(String),
     #[error("a thread panicked")]
     Thread,
     #[error("{sent} commands were sent and {durable} became durable")]

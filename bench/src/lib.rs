@@ -6,6 +6,8 @@
 //! rest: signed requests ─▶ load ─▶ a whole exchange of real processes
 //! history: a year of rows ─▶ the same exchange's database ─▶ questions over REST
 //! streams: orders, or frames put into Redis ─▶ the same exchange ─▶ listeners
+//! sink: events of real shards ─▶ the sink, and plain inserts ─▶ PostgreSQL
+//! outage: commands and a probe ─▶ the same exchange, its database killed ─▶ watch, comparison
 
 pub mod command_line;
 pub mod clock;
@@ -25,6 +27,8 @@ pub mod snapshots;
 pub mod queries;
 pub mod rest;
 pub mod streams;
+pub mod sink;
+pub mod outage;
 pub mod history;
 pub mod websockets;
 pub mod machine;

@@ -18,7 +18,7 @@ pub struct Recorder {
 }
 
 /// What is reported of a histogram, in ns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Percentiles {
     pub count: u64,
     pub p50: u64,
@@ -37,6 +37,11 @@ impl Recorder {
     /// Takes in one measured latency.
     pub fn record(&mut self, measured_ns: u64) {
         self.histogram.saturating_record(measured_ns.saturating_sub(self.cost_ns));
+    }
+
+    /// Takes in all that another one has.
+    pub fn add(&mut self, other: &Recorder) -> Result<(), BenchError> {
+        self.histogram.add(&other.histogram).map_err(BenchError::Histograms)
     }
 
     /// The percentiles of all that was recorded; zeros if nothing was.

@@ -123,12 +123,17 @@ impl Traffic {
         mut each: impl FnMut(&Step<'_>) -> Result<(), BenchError>,
     ) -> Result<(), BenchError> {
         for action in listing::funding(self.size.accounts) {
-            each(&self.carry_out(0, None, action)?)?;
+            each(&self.fund(action)?)?;
         }
         for _ in 0..self.size.orders.max(u32::from(self.size.markets)) {
             each(&self.enter(TimeInForce::GoodTillCancelled)?)?;
         }
         Ok(())
+    }
+
+    /// One of [`listing::funding`].
+    pub fn fund(&mut self, action: Action) -> Result<Step<'_>, BenchError> {
+        self.carry_out(0, None, action)
     }
 
     /// One command of everyday.
@@ -151,6 +156,26 @@ impl Traffic {
         self.carry_out(shard, Some(at), Action::Cancel { market, account, target })
     }
 
+    /// Asks that rest one by one, and a bid that takes them all: as many trades as `makers`. Among
+    /// accounts 2 and higher; account 1 takes. For books in which nothing else rests.
+    pub fn bout(
+        &mut self,
+        makers: u64,
+        mut each: impl FnMut(&Step<'_>) -> Result<(), BenchError>,
+    ) -> Result<(), BenchError> {
+        let at = self.rng.below(self.books.len() as u64) as usize;
+        let ticks = MIDDLE + self.rng.below(DEPTH);
+        let mut lots = Lots::ZERO;
+        for _ in 0..makers {
+            let account = 2 + self.rng.below(u64::from(self.size.accounts) - 1) as u32;
+            let asked = Lots(1 + self.rng.below(100));
+            lots = Lots(lots.0 + asked.0);
+            let order = (Side::Ask, TimeInForce::GoodTillCancelled);
+            each(&self.place(at, account, order, ticks, asked)?)?;
+        }
+        each(&self.place(at, 1, (Side::Bid, TimeInForce::ImmediateOrCancel), ticks, lots)?)
+    }
+
     /// A new order: behind the middle when it shall rest, through it when it takes.
     fn enter(&mut self, time_in_force: TimeInForce) -> Result<Step<'_>, BenchError> {
         let rng = &mut self.rng;
@@ -164,11 +189,24 @@ impl Traffic {
             (Side::Ask, false) | (Side::Bid, true) => MIDDLE + distance,
         };
         let lots = Lots(1 + rng.below(if takes { 50 } else { 100 }));
-        let account = AccountId::new(1 + rng.below(u64::from(self.size.accounts)) as u32);
-        let (Some(price), Some(account)) = (Price::from_ticks(ticks), account) else {
+        let account = 1 + rng.below(u64::from(self.size.accounts)) as u32;
+        self.place(at, account, (side, time_in_force), ticks, lots)
+    }
+
+    /// In the market of that place among the books.
+    fn place(
+        &mut self,
+        at: usize,
+        account: u32,
+        (side, time_in_force): (Side, TimeInForce),
+        ticks: u64,
+        lots: Lots,
+    ) -> Result<Step<'_>, BenchError> {
+        let (Some(price), Some(account)) = (Price::from_ticks(ticks), AccountId::new(account))
+        else {
             unreachable!("Invariant: prices and accounts are above zero")
         };
-        let named = rng.below(2) == 0;
+        let named = self.rng.below(2) == 0;
         let Resting { market, shard, .. } = self.books[at];
         let client_id = Some(ClientId(self.steps as u32)).filter(|_| named);
         let place = Place {

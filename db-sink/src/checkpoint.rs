@@ -47,6 +47,16 @@ fn position(row: &PositionRow) -> Result<Position, SinkError> {
     })
 }
 
+/// All that stand in the database, by stream, claimed by nobody.
+pub async fn positions(
+    connection: &mut PgConnection,
+) -> Result<Result<HashMap<String, Position>, SinkError>, sqlx::Error> {
+    let select = "SELECT stream, last_sequence, last_id FROM sink_position";
+    let rows: Vec<PositionRow> = sqlx::query_as(select).fetch_all(connection).await?;
+    let positions = rows.iter().map(|row| Ok((row.0.clone(), position(row)?)));
+    Ok(positions.collect())
+}
+
 const CLAIM: &str = "
     INSERT INTO sink_position AS here (stream, last_sequence, last_id, epoch, updated_at)
     SELECT stream, 0, '0-0', $2, now() FROM unnest($1::text[]) AS stream ORDER BY stream

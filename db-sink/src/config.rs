@@ -10,12 +10,30 @@ use service::{ConfigError, ExchangeFile};
 /// Whether the tables become hypertables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Timescale {
+pub enum TimescaleMode {
     /// Where the extension is installed and preloaded.
     Auto,
     /// As `Auto`, and the sink does not start without it.
     Require,
     Off,
+}
+
+/// What is wanted of TimescaleDB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timescale {
+    pub mode: TimescaleMode,
+    /// `None`: never.
+    pub compress_after_days: Option<u32>,
+}
+
+/// How long raw rows are kept, and how those that go are removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetentionTerms {
+    /// `None`: for ever.
+    pub keep_days: Option<u32>,
+    pub every: Duration,
+    /// Rows of one transaction, on plain tables.
+    pub batch_rows: u32,
 }
 
 /// How rows go in where all of them are new, as they always are but after an accident.
@@ -32,6 +50,7 @@ pub enum WriteBy {
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
     ops_listen: SocketAddr,
+    writers: usize,
     write_by: WriteBy,
     rows_max: usize,
     age_ms_max: u64,
@@ -41,23 +60,32 @@ struct RawConfig {
     database_deadline_ms: u64,
     retry_ms_max: u64,
     drain_ms_max: u64,
-    timescale: Timescale,
+    timescale: TimescaleMode,
+    compress_after_days: u32,
+    retention_days: u32,
+    retention_every_minutes: u64,
+    retention_batch_rows: u32,
 }
 
 impl Default for RawConfig {
     fn default() -> Self {
         RawConfig {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9104)),
+            writers: 2,
             write_by: WriteBy::Copy,
-            rows_max: 5000,
+            rows_max: 20_000,
             age_ms_max: 50,
-            read_entries_max: 2000,
+            read_entries_max: 8000,
             redis_deadline_ms: 3000,
             refill_ms_max: 5000,
             database_deadline_ms: 30_000,
             retry_ms_max: 5000,
             drain_ms_max: 10_000,
-            timescale: Timescale::Auto,
+            timescale: TimescaleMode::Auto,
+            compress_after_days: 7,
+            retention_days: 0,
+            retention_every_minutes: 60,
+            retention_batch_rows: 5000,
         }
     }
 }
@@ -67,6 +95,8 @@ pub struct Config {
     pub ops_listen: SocketAddr,
     pub redis_url: String,
     pub database_url: String,
+    /// Connections that write side by side, each for its share of the streams.
+    pub writers: usize,
     pub write_by: WriteBy,
     /// A batch closes when it has this many rows of all tables together...
     pub rows_max: usize,
@@ -82,6 +112,7 @@ pub struct Config {
     pub retry_max: Duration,
     pub drain_max: Duration,
     pub timescale: Timescale,
+    pub retention: RetentionTerms,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -92,12 +123,16 @@ pub enum SinkConfigError {
     Range { key: &'static str, least: u64, most: u64, found: u64 },
 }
 
+/// A hundred years.
+const DAYS_MOST: u64 = 36_500;
+
 impl Config {
     pub fn load(
         file: &ExchangeFile,
         ops_listen: Option<SocketAddr>,
     ) -> Result<Self, SinkConfigError> {
         let raw: RawConfig = file.section("sink")?;
+        in_range("writers", raw.writers as u64, 1, 64)?;
         in_range("rows_max", raw.rows_max as u64, 1, 100_000)?;
         in_range("age_ms_max", raw.age_ms_max, 1, 60_000)?;
         in_range("read_entries_max", raw.read_entries_max as u64, 1, 100_000)?;
@@ -106,10 +141,15 @@ impl Config {
         in_range("database_deadline_ms", raw.database_deadline_ms, 100, 600_000)?;
         in_range("retry_ms_max", raw.retry_ms_max, 10, 600_000)?;
         in_range("drain_ms_max", raw.drain_ms_max, 100, 600_000)?;
+        in_range("compress_after_days", raw.compress_after_days.into(), 0, DAYS_MOST)?;
+        in_range("retention_days", raw.retention_days.into(), 0, DAYS_MOST)?;
+        in_range("retention_every_minutes", raw.retention_every_minutes, 1, 10_080)?;
+        in_range("retention_batch_rows", raw.retention_batch_rows.into(), 1, 100_000)?;
         Ok(Config {
             ops_listen: ops_listen.unwrap_or(raw.ops_listen),
             redis_url: file.redis_url.clone(),
             database_url: file.database_url.clone(),
+            writers: raw.writers,
             write_by: raw.write_by,
             rows_max: raw.rows_max,
             age_max: Duration::from_millis(raw.age_ms_max),
@@ -119,7 +159,15 @@ impl Config {
             database_deadline: Duration::from_millis(raw.database_deadline_ms),
             retry_max: Duration::from_millis(raw.retry_ms_max),
             drain_max: Duration::from_millis(raw.drain_ms_max),
-            timescale: raw.timescale,
+            timescale: Timescale {
+                mode: raw.timescale,
+                compress_after_days: Some(raw.compress_after_days).filter(|days| *days != 0),
+            },
+            retention: RetentionTerms {
+                keep_days: Some(raw.retention_days).filter(|days| *days != 0),
+                every: Duration::from_secs(60 * raw.retention_every_minutes),
+                batch_rows: raw.retention_batch_rows,
+            },
         })
     }
 }
@@ -151,5 +199,14 @@ mod tests {
         assert!(in_range("rows_max", 0, 1, 100_000).is_err());
         assert!(in_range("rows_max", 100_001, 1, 100_000).is_err());
         assert!(in_range("rows_max", 100_000, 1, 100_000).is_ok());
+    }
+
+    #[test]
+    fn no_days_are_never() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../exchange.toml"));
+        let config = Config::load(&ExchangeFile::load(path).unwrap(), None).unwrap();
+        assert_eq!(config.timescale.compress_after_days, Some(7));
+        assert_eq!(config.retention.keep_days, None);
+        assert_eq!(config.retention.every, Duration::from_secs(3600));
     }
 }

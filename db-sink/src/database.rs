@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
 use crate::error::SinkError;
+use crate::no_delay;
 
 /// The connection is dropped after any error: what a half-done statement left behind is the
 /// server's to roll back, and the next attempt starts from a clean one.
@@ -16,6 +17,7 @@ pub struct Database {
     options: PgConnectOptions,
     deadline: Duration,
     connection: Option<PgConnection>,
+    sends_at_once: bool,
 }
 
 impl Database {
@@ -27,9 +29,18 @@ impl Database {
             ("statement_timeout", millis.as_str()),
             ("lock_timeout", millis.as_str()),
             ("idle_in_transaction_session_timeout", millis.as_str()),
+            // Late rows go into compressed chunks, however many; unknown to plain PostgreSQL.
+            ("timescaledb.max_tuples_decompressed_per_dml_transaction", "0"),
         ]);
         let options = options.disable_statement_logging();
-        Ok(Database { options, deadline, connection: None })
+        Ok(Database { options, deadline, connection: None, sends_at_once: true })
+    }
+
+    /// Gives up waiting for a lock sooner than at the deadline.
+    pub fn with_lock_wait(mut self, wait: Duration) -> Self {
+        let millis = wait.as_millis().to_string();
+        self.options = self.options.options([("lock_timeout", millis)]);
+        self
     }
 
     pub fn deadline(&self) -> Duration {
@@ -40,9 +51,26 @@ impl Database {
     pub async fn connection(&mut self) -> Result<&mut PgConnection, SinkError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => within(self.deadline, "be reached", self.options.connect()).await?,
+            None => self.connect().await?,
         };
         Ok(self.connection.insert(connection))
+    }
+
+    async fn connect(&mut self) -> Result<PgConnection, SinkError> {
+        let connection = within(self.deadline, "be reached", self.options.connect()).await?;
+        let told = no_delay::on_sockets_to(self.options.get_port());
+        if let Err(error) = &told
+            && self.sends_at_once
+        {
+            tracing::warn!(%error, "the connection waits before it sends: rows go in by INSERT");
+        }
+        self.sends_at_once = told.is_ok();
+        Ok(connection)
+    }
+
+    /// Whether little that is sent behind much goes out at once, as the end of a `COPY` must.
+    pub fn sends_at_once(&self) -> bool {
+        self.sends_at_once
     }
 
     /// Forgets the connection, without a word to the server.

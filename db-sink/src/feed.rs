@@ -23,6 +23,7 @@ use crate::error::StreamFault;
 use crate::lane::{self, Lane};
 use crate::queue_info::{QueueInfo, queues};
 use crate::refill::{Order, Page};
+use crate::shares::{Closed, Shares};
 use crate::sink::Readiness;
 use crate::streams::Streams;
 
@@ -64,9 +65,6 @@ enum Ended {
     Failed(RedisError),
 }
 
-/// Nobody takes the entries any more.
-struct Closed;
-
 type Fields = Vec<(String, Vec<u8>)>;
 /// What XREAD answers: streams of entries of fields; nothing when the time was up.
 type Reply = Option<Vec<(String, Vec<(String, Fields)>)>>;
@@ -97,7 +95,7 @@ impl Feed {
 
     /// Reads until told to stop. Dropping what was read and not yet handed on is harmless: it is
     /// read again from where the database then stands.
-    pub async fn run(mut self, outbound: mpsc::Sender<Entry>, stop: CancellationToken) {
+    pub async fn run(mut self, outbound: Shares, stop: CancellationToken) {
         let mut backoff = Backoff::new(self.retry_max);
         loop {
             let ended = tokio::select! {
@@ -116,7 +114,7 @@ impl Feed {
     }
 
     /// One connection's life. Not cancel safe: a frame may count as handed on and not be.
-    async fn session(&mut self, outbound: &mpsc::Sender<Entry>, backoff: &mut Backoff) -> Ended {
+    async fn session(&mut self, outbound: &Shares, backoff: &mut Backoff) -> Ended {
         let connection = match connect(&self.client, BLOCK + self.deadline).await {
             Ok(connection) => connection,
             Err(error) => return Ended::Failed(error),
@@ -186,11 +184,7 @@ impl Feed {
         (Read { places, count, reply: None, infos: None }, command)
     }
 
-    async fn take_read(
-        &mut self,
-        read: Read,
-        outbound: &mpsc::Sender<Entry>,
-    ) -> Result<(), Closed> {
+    async fn take_read(&mut self, read: Read, outbound: &Shares) -> Result<(), Closed> {
         let now = Instant::now();
         for place in &read.places {
             self.lanes[*place].is_drained = true;
@@ -210,7 +204,7 @@ impl Feed {
             for (id, fields) in entries {
                 match self.entry(place, &id, fields) {
                     Ok(Step::HandOn(entry)) => {
-                        outbound.send(entry).await.map_err(|_| Closed)?;
+                        outbound.send(entry).await?;
                     }
                     Ok(Step::Skip) => (),
                     Ok(Step::Halt) => break,
@@ -260,11 +254,7 @@ impl Feed {
         }
     }
 
-    async fn take_page(
-        &mut self,
-        page: &Page,
-        outbound: &mpsc::Sender<Entry>,
-    ) -> Result<(), Closed> {
+    async fn take_page(&mut self, page: &Page, outbound: &Shares) -> Result<(), Closed> {
         let (stream, lane) = (self.streams.at(page.stream), &mut self.lanes[page.stream]);
         if stream.is_stopped() {
             return Ok(());
@@ -282,7 +272,7 @@ impl Feed {
                 Ok(None) => (),
                 Ok(Some(entry)) => {
                     refilled += 1;
-                    outbound.send(entry).await.map_err(|_| Closed)?;
+                    outbound.send(entry).await?;
                 }
                 Err(fault) => {
                     stream.stop(&fault);

@@ -1,5 +1,4 @@
-//! Rows by `INSERT … SELECT unnest(…) ON CONFLICT DO NOTHING`, a column an array: what is there
-//! already stays and does not count. Also candles, which join what is there.
+//! Rows by `INSERT … SELECT unnest(…)`, a column an array. Also candles, which join what is there.
 
 use rust_decimal::Decimal;
 use sqlx::postgres::PgArguments;
@@ -15,32 +14,57 @@ fn column<R, T>(rows: &[R], of: impl Fn(&R) -> T) -> Vec<T> {
     rows.iter().map(of).collect()
 }
 
-/// Returns how many were not there before.
+/// What to do with a row that is there already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// It fails all of them.
+    Fails,
+    /// It stays as it is and does not count. Looking first costs a fifth of the rate.
+    Stays,
+}
+
+impl Known {
+    const fn clause(self) -> &'static str {
+        match self {
+            Known::Fails => "",
+            Known::Stays => " ON CONFLICT DO NOTHING",
+        }
+    }
+}
+
+/// Returns how many went in.
 pub async fn rows<R: TableRow>(
     connection: &mut PgConnection,
     rows: &[R],
+    known: Known,
 ) -> Result<u64, sqlx::Error> {
-    Ok(query(rows, "").execute(connection).await?.rows_affected())
+    Ok(query(rows, known, "").execute(connection).await?.rows_affected())
 }
 
-/// As [`rows`], and returns which were not there before, as (market, trade id).
+/// As [`rows`], where known ones stay, and returns which were not there before, as (market, trade id).
 pub async fn trades_telling(
     connection: &mut PgConnection,
     rows: &[TradeRow],
 ) -> Result<Vec<(i16, i64)>, sqlx::Error> {
-    let fresh = query(rows, " RETURNING market_id, trade_id").fetch_all(connection).await?;
+    let fresh =
+        query(rows, Known::Stays, " RETURNING market_id, trade_id").fetch_all(connection).await?;
     fresh.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-fn query<R: TableRow>(rows: &[R], end: &str) -> Query<'static, Postgres, PgArguments> {
+fn query<R: TableRow>(
+    rows: &[R],
+    known: Known,
+    end: &str,
+) -> Query<'static, Postgres, PgArguments> {
     let names: Vec<&str> = R::COLUMNS.iter().map(|column| column.name).collect();
     let arrays = R::COLUMNS.iter().zip(1..);
     let arrays = arrays.map(|(column, number)| format!("${number}::{}", array(&column.value)));
     let statement = format!(
-        "INSERT INTO {} ({}) SELECT * FROM unnest({}) ON CONFLICT DO NOTHING{end}",
+        "INSERT INTO {} ({}) SELECT * FROM unnest({}){}{end}",
         R::TABLE,
         names.join(", "),
         arrays.collect::<Vec<_>>().join(", "),
+        known.clause(),
     );
     let query = sqlx::query(AssertSqlSafe(statement));
     R::COLUMNS.iter().fold(query, |query, of_column| match of_column.value {

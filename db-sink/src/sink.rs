@@ -6,23 +6,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use protocol::Catalog;
 use redis::Client;
 use service::Condition;
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::batcher::Batcher;
-use crate::checkpoint::{self, Claim};
+use crate::checkpoint::{self, Claim, Position};
 use crate::config::Config;
 use crate::database::{Database, within};
 use crate::error::SinkError;
-use crate::feed::Feed;
+use crate::feed::{Entry, Feed};
 use crate::migrate;
+use crate::progress::Progress;
 use crate::refill::Refill;
+use crate::retention::Retention;
+use crate::shares::Shares;
 use crate::streams::Streams;
 use crate::trim::Trim;
 use crate::writer::Writer;
@@ -149,8 +153,7 @@ impl Sink {
         stop: CancellationToken,
     ) -> Result<End, SinkError> {
         let config = &self.config;
-        let (entries_out, entries_in) = mpsc::channel(config.read_entries_max);
-        let (batches_out, batches_in) = mpsc::channel(BATCHES_AHEAD);
+        let (entries_out, entries_in) = Shares::new(config.writers, config.read_entries_max);
         let (orders_out, orders_in) = mpsc::channel(streams.all().len());
         let (pages_out, pages_in) = mpsc::channel(PAGES_AHEAD);
         let feed = Feed {
@@ -173,10 +176,8 @@ impl Sink {
             deadline: config.redis_deadline,
             retry_max: config.retry_max,
         };
-        let (rows_max, age_max) = (config.rows_max, config.age_max);
         let positions = claim.positions.clone();
-        let batcher = Batcher::new(Arc::clone(&streams), positions, entries_in, rows_max, age_max);
-        let (writer, committed) = Writer::new(
+        let (first, committed) = Writer::new(
             database,
             Arc::clone(&streams),
             claim,
@@ -185,23 +186,24 @@ impl Sink {
             self.readiness.clone(),
         );
         let (deadline, retry_max) = (config.redis_deadline, config.retry_max);
-        let trim = Trim { client, streams, deadline, retry_max, committed };
+        let retention = Retention::new(&config.database_url, config.retention, retry_max)?;
+        let tally = first.tally();
+        let progress = Progress::new(streams.all().len(), Utc::now().timestamp_micros());
+        let told = Arc::clone(&streams);
+        let trim = Trim { client, streams: told, deadline, retry_max, committed, tally, progress };
 
         let mut tasks = Tasks::default();
         let stop_reading = stop.child_token();
         let feed = tasks.spawn(feed.run(entries_out, stop_reading.clone()));
         let refill = tasks.spawn(refill.run(orders_in, pages_out, stop_reading.clone()));
-        let batcher = tasks.spawn(batcher.run(batches_out));
         let trim = tasks.spawn(trim.run());
-        let writer = tasks.spawn(writer.run(batches_in));
-        // The writer ends when all before it have, or first because it cannot go on.
-        let written = writer.await.map_err(SinkError::Task)?;
-        stop_reading.cancel();
+        let retention = tasks.spawn(retention.run(stop_reading.clone()));
+        let written = self.write(first, entries_in, &streams, &positions, &stop_reading).await?;
         joined(timeout(NEIGHBOURS_END_WITHIN, async {
             feed.await?;
             refill.await?;
-            batcher.await?;
-            trim.await
+            trim.await?;
+            retention.await
         }))
         .await?;
         match written {
@@ -212,6 +214,45 @@ impl Sink {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The writers and their batchers. They end when all before them have, or first because one of
+    /// them cannot go on; nothing more is read then.
+    async fn write(
+        &self,
+        first: Writer,
+        entries: Vec<mpsc::Receiver<Entry>>,
+        streams: &Arc<Streams>,
+        positions: &[Position],
+        stop_reading: &CancellationToken,
+    ) -> Result<Result<(), SinkError>, SinkError> {
+        let config = &self.config;
+        let mut writers = vec![first];
+        while writers.len() < entries.len() {
+            let database = Database::new(&config.database_url, config.database_deadline)?;
+            writers.push(writers[0].beside(database));
+        }
+        let (mut batching, mut writing) = (JoinSet::new(), JoinSet::new());
+        for (writer, inbound) in writers.into_iter().zip(entries) {
+            let (streams, positions) = (Arc::clone(streams), positions.to_vec());
+            let (rows_max, age_max) = (config.rows_max, config.age_max);
+            let batcher = Batcher::new(streams, positions, inbound, rows_max, age_max);
+            let (batches_out, batches_in) = mpsc::channel(BATCHES_AHEAD);
+            batching.spawn(batcher.run(batches_out));
+            writing.spawn(writer.run(batches_in));
+        }
+        let mut written = Ok(());
+        while let Some(ended) = writing.join_next().await {
+            stop_reading.cancel();
+            written = written.and(ended.map_err(SinkError::Task)?);
+            if written.is_err() {
+                // What they cannot commit soon stays where it is.
+                let rest = async { while writing.join_next().await.is_some() {} };
+                timeout(NEIGHBOURS_END_WITHIN, rest).await.ok();
+                break;
+            }
+        }
+        Ok(written)
     }
 }
 

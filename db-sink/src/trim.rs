@@ -3,18 +3,21 @@
 //! is only tried again later.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::Utc;
+use protocol::query::Heartbeat;
 use protocol::{StreamCursor, keys};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisError};
+use redis::{AsyncCommands, Client, RedisError};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::Position;
 use crate::feed::connect;
-use crate::queue_info::queues;
+use crate::progress::{EngineLook, Look, Progress, StreamLook, Tally};
+use crate::queue_info::{QueueInfo, queues};
 use crate::streams::Streams;
 
 /// Also how long the engine goes without [`keys::COMMITTED`] when Redis has lost its data.
@@ -28,6 +31,8 @@ pub struct Trim {
     pub retry_max: Duration,
     /// By place in `streams`, as committed. Only the latest counts, so nothing queues up here.
     pub committed: watch::Receiver<Vec<Position>>,
+    pub tally: Arc<Tally>,
+    pub progress: Progress,
 }
 
 impl Trim {
@@ -100,8 +105,25 @@ impl Trim {
     }
 
     /// How many entries wait in Redis, and how far the last of them is ahead of the position.
-    async fn measure(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn measure(&mut self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        // Before the queues: what is committed meanwhile is no more on them.
+        let (frames, rows) = (self.tally.frames(), self.tally.rows());
+        let heartbeat: Option<Vec<u8>> = connection.get(keys::HEARTBEAT).await?;
         let queues = queues(connection, &self.streams).await?;
+        let place = |(place, queue): (usize, &QueueInfo)| StreamLook {
+            waiting: queue.entries as u64,
+            newest_us: self.tally.newest_us(place),
+            is_stopped: self.streams.at(place).is_stopped(),
+        };
+        let look = Look {
+            at: Instant::now(),
+            now_us: Utc::now().timestamp_micros(),
+            streams: queues.iter().enumerate().map(place).collect(),
+            engine: heartbeat.as_deref().and_then(engine),
+            frames,
+            rows,
+        };
+        self.progress.look(&look).tell(&self.streams);
         let committed = self.committed.borrow().clone();
         for ((stream, queue), position) in self.streams.all().iter().zip(queues).zip(committed) {
             let behind = queue.last.saturating_sub(position.sequence);
@@ -112,4 +134,10 @@ impl Trim {
         }
         Ok(())
     }
+}
+
+/// `None` for a heartbeat that tells nothing of the queues.
+fn engine(heartbeat: &[u8]) -> Option<EngineLook> {
+    let heartbeat: Heartbeat = serde_json::from_slice(heartbeat).ok()?;
+    Some(EngineLook { durable: heartbeat.sequence.0, queued: heartbeat.queued?.0 })
 }

@@ -5,8 +5,8 @@
 //! batch is tried until it is committed, and nothing is read meanwhile but what the queues hold. A
 //! commit whose answer was lost shows in the positions that the next attempt reads.
 //!
-//! What the position says is not there goes in by `COPY`. Should a row be there all the same, the
-//! transaction is rolled back and the batch inserted with care.
+//! What the position says is not there goes in by `COPY`, which fails by a row that is there all the
+//! same; then the transaction is rolled back and the batch inserted with care.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,9 +23,10 @@ use crate::config::WriteBy;
 use crate::copy;
 use crate::database::{Database, within};
 use crate::error::SinkError;
-use crate::insert;
+use crate::insert::{self, Known};
 use crate::klines;
 use crate::layout::TableRow;
+use crate::progress::Tally;
 use crate::sink::Readiness;
 use crate::streams::Streams;
 use crate::tables::{Rows, TradeRow};
@@ -66,6 +67,7 @@ pub struct Writer {
     committed: watch::Sender<Vec<Position>>,
     retry_max: Duration,
     readiness: Readiness,
+    tally: Arc<Tally>,
 }
 
 impl Writer {
@@ -80,8 +82,29 @@ impl Writer {
     ) -> (Self, watch::Receiver<Vec<Position>>) {
         let (committed, positions) = watch::channel(claim.positions);
         let epoch = claim.epoch;
-        let writer = Writer { database, streams, write_by, epoch, committed, retry_max, readiness };
+        let tally = Arc::new(Tally::of(&streams));
+        let writer =
+            Writer { database, streams, write_by, epoch, committed, retry_max, readiness, tally };
         (writer, positions)
+    }
+
+    /// Another one of the same sink, for other streams, with a connection of its own.
+    pub fn beside(&self, database: Database) -> Writer {
+        Writer {
+            database,
+            streams: Arc::clone(&self.streams),
+            write_by: self.write_by,
+            epoch: self.epoch,
+            committed: self.committed.clone(),
+            retry_max: self.retry_max,
+            readiness: self.readiness.clone(),
+            tally: Arc::clone(&self.tally),
+        }
+    }
+
+    /// Kept up to date while the writer runs.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 
     /// Writes batches until the queue is closed and drained. An error is one that trying again does
@@ -147,7 +170,8 @@ impl Writer {
     /// One try, or two when rows turn out to be there already.
     pub async fn write(&mut self, batch: &Batch) -> Result<Written, SinkError> {
         let start = Instant::now();
-        let mut attempt = self.attempt(batch, Care::Trusting(self.write_by)).await?;
+        let write_by = if self.database.sends_at_once() { self.write_by } else { WriteBy::Insert };
+        let mut attempt = self.attempt(batch, Care::Trusting(write_by)).await?;
         if matches!(attempt, Attempt::RowsThere) {
             attempt = self.attempt(batch, Care::Careful).await?;
         }
@@ -185,6 +209,7 @@ impl Writer {
     }
 
     fn count(&self, batch: &Batch, written: Written) {
+        self.tally.committed(batch);
         metrics::counter!("sink_batches_total").increment(1);
         metrics::counter!("sink_frames_total").increment(batch.frames() as u64);
         let mut newest = None;
@@ -229,6 +254,7 @@ async fn transact(
         };
         steps.extend(step(slice, stream, position, &mut rows)?);
     }
+    rows.sort();
     let Some(written) = insert_all(&mut transaction, &rows, care).await? else {
         transaction.rollback().await.map_err(failed("roll back"))?;
         return Ok(Attempt::RowsThere);
@@ -289,13 +315,10 @@ async fn insert_all(
             let new = put_trades_with_care(connection, &rows.trades).await?;
             inserted += new.len() as u64;
             fresh_trades = Some(new);
-            inserted += put_the_rest(connection, rows, WriteBy::Insert).await?;
+            inserted += put_the_rest(connection, rows, WriteBy::Insert, Known::Stays).await?;
         }
     }
     let already_there = rows.len() as u64 - inserted;
-    if already_there != 0 && care != Care::Careful {
-        return Ok(None);
-    }
     let candles = klines::candles(fresh_trades.as_deref().unwrap_or(&rows.trades));
     if !candles.is_empty() {
         insert::klines(connection, &candles).await?;
@@ -308,19 +331,20 @@ async fn put_all(
     rows: &Rows,
     write_by: WriteBy,
 ) -> Result<u64, SinkError> {
-    let trades = put(connection, &rows.trades, write_by).await?;
-    Ok(trades + put_the_rest(connection, rows, write_by).await?)
+    let trades = put(connection, &rows.trades, write_by, Known::Fails).await?;
+    Ok(trades + put_the_rest(connection, rows, write_by, Known::Fails).await?)
 }
 
 async fn put_the_rest(
     connection: &mut PgConnection,
     rows: &Rows,
     write_by: WriteBy,
+    known: Known,
 ) -> Result<u64, SinkError> {
-    Ok(put(connection, &rows.fills, write_by).await?
-        + put(connection, &rows.order_events, write_by).await?
-        + put(connection, &rows.balance_changes, write_by).await?
-        + put(connection, &rows.transfers, write_by).await?)
+    Ok(put(connection, &rows.fills, write_by, known).await?
+        + put(connection, &rows.order_events, write_by, known).await?
+        + put(connection, &rows.balance_changes, write_by, known).await?
+        + put(connection, &rows.transfers, write_by, known).await?)
 }
 
 /// Returns how many went in.
@@ -328,13 +352,14 @@ async fn put<R: TableRow>(
     connection: &mut PgConnection,
     rows: &[R],
     write_by: WriteBy,
+    known: Known,
 ) -> Result<u64, SinkError> {
     if rows.is_empty() {
         return Ok(0);
     }
     let done = match write_by {
         WriteBy::Copy => copy::rows(connection, rows).await,
-        WriteBy::Insert => insert::rows(connection, rows).await,
+        WriteBy::Insert => insert::rows(connection, rows, known).await,
     };
     done.map_err(|cause| SinkError::Database { doing: R::WRITING, cause })
 }

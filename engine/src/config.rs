@@ -9,6 +9,7 @@ use protocol::{Catalog, MarketId, OrderId};
 use serde::Deserialize;
 use service::ExchangeFile;
 
+use crate::egress::event_queues::Bounds;
 use crate::error::EngineError;
 use crate::idle::Waiting;
 use crate::journal::writer::Durability;
@@ -37,6 +38,7 @@ pub struct RawConfig {
     journal_retention: JournalRetention,
     egress_blocks_max: usize,
     events_queue_max: usize,
+    events_memory_mib_max: u64,
     publications_max: usize,
     queries_max: usize,
     accounts_max: u32,
@@ -69,6 +71,7 @@ impl Default for RawConfig {
             journal_retention: JournalRetention::Needed,
             egress_blocks_max: 64,
             events_queue_max: 1_000_000,
+            events_memory_mib_max: 1024,
             publications_max: 4096,
             queries_max: 1024,
             accounts_max: 100_000,
@@ -119,7 +122,8 @@ pub struct Config {
     pub drain_snapshot_frames_min: u64,
     pub journal_retention: JournalRetention,
     pub egress_blocks_max: usize,
-    pub events_queue_max: u64,
+    /// What may wait on Redis for the database.
+    pub events: Bounds,
     pub publications_max: usize,
     pub queries_max: usize,
     pub limits: ShardLimits,
@@ -159,6 +163,7 @@ impl RawConfig {
         within("segment_mib", self.segment_mib as usize, 1, 1 << 20)?;
         within("egress_blocks_max", self.egress_blocks_max, 1, 1 << 20)?;
         within("events_queue_max", self.events_queue_max, 1, 1 << 32)?;
+        within("events_memory_mib_max", self.events_memory_mib_max as usize, 1, 1 << 20)?;
         within("publications_max", self.publications_max, 1, 1 << 20)?;
         within("queries_max", self.queries_max, 1, 1 << 20)?;
         within("markets_max", self.markets_max as usize, 1, usize::from(MarketId::MAX.0))?;
@@ -192,7 +197,10 @@ impl RawConfig {
             drain_snapshot_frames_min: self.drain_snapshot_frames_min,
             journal_retention: self.journal_retention,
             egress_blocks_max: self.egress_blocks_max,
-            events_queue_max: self.events_queue_max as u64,
+            events: Bounds {
+                entries_max: self.events_queue_max as u64,
+                bytes_max: self.events_memory_mib_max << 20,
+            },
             publications_max: self.publications_max,
             queries_max: self.queries_max,
             limits: ShardLimits {

@@ -21,6 +21,7 @@ pub mod recent_frames;
 pub mod recalls;
 pub mod event_streams;
 pub mod event_queues;
+pub mod queue_weight;
 pub mod refills;
 pub mod publisher;
 

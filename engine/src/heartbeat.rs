@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::Sequence;
 use protocol::keys::{HEARTBEAT, HEARTBEAT_EVERY_MS, HEARTBEAT_EXPIRES_MS};
 use protocol::query::Heartbeat;
 use redis::Client;
 use service::Condition;
 
 use crate::clock;
+use crate::counters::EventsCounters;
 use crate::journal::DurablePosition;
 use crate::redis_link::RedisLink;
 use crate::stop::Stop;
@@ -18,6 +20,8 @@ pub struct Pulse {
     /// Microseconds since the epoch at which this life began.
     pub life: u64,
     pub position: Arc<DurablePosition>,
+    /// Of the events thread: how far it has filled all queues.
+    pub events: Arc<EventsCounters>,
     /// Whether Redis answered last time.
     pub redis: Condition,
     pub stop: Stop,
@@ -29,9 +33,12 @@ impl Pulse {
         let mut link = RedisLink::new(self.client.clone());
         let expires = HEARTBEAT_EXPIRES_MS.to_string();
         loop {
+            // Read before the position, which is then never behind it.
+            let queued = Some(Sequence(self.events.sent.sequence.get()));
             let heartbeat = Heartbeat {
                 life: self.life,
                 sequence: self.position.get(),
+                queued,
                 time_us: clock::now_us(),
             };
             let beat = serde_json::to_vec(&heartbeat).unwrap_or_default();

@@ -148,7 +148,7 @@ pub fn run(
     let mut events = EventStreams::new(
         RedisLink::new(client.clone()),
         &archive,
-        EventQueues::new(replica.catalog(), event_of, last, config.events_queue_max),
+        EventQueues::new(replica.catalog(), event_of, last, config.events),
         Arc::clone(&counters.events),
         stop.clone(),
     );
@@ -478,6 +478,7 @@ impl Pipeline {
             client: self.client.clone(),
             life,
             position: Arc::clone(position),
+            events: Arc::clone(&self.counters.events),
             redis,
             stop: self.stop.clone(),
         };

@@ -35,7 +35,7 @@ struct Engine {
 impl Engine {
     async fn beat(&mut self, life: u64) {
         let sequence = Sequence(self.sequence);
-        let beat = Heartbeat { life, sequence, time_us: 0 };
+        let beat = Heartbeat { life, sequence, queued: None, time_us: 0 };
         let mut set = redis::cmd("SET");
         set.arg(keys::HEARTBEAT).arg(serde_json::to_string(&beat).unwrap());
         set.arg("PX").arg(keys::HEARTBEAT_EXPIRES_MS);

@@ -248,5 +248,9 @@ pub struct Heartbeat {
     pub life: u64,
     /// Last durable frame.
     pub sequence: Sequence,
+    /// Frames up to this one are on the event queues, as far as they belong there; those behind it
+    /// wait in the journal, because a queue has reached its bound.
+    #[serde(default)]
+    pub queued: Option<Sequence>,
     pub time_us: u64,
 }

@@ -13,6 +13,8 @@ use xtask::http;
 use xtask::services::ENGINE;
 use xtask::stack::MarketMaker;
 
+use crate::rebuilding::the_database_is_rebuilt;
+
 pub const SCENARIOS: &[Apart] = &[Apart {
     name: "listing::a_market_is_listed_traded_halted_and_changed_while_everything_runs",
     possible: || Ok(()),
@@ -91,6 +93,7 @@ fn a_market_is_listed(world: &mut World) {
     let has_it = |shard: &Value| shard["markets"].as_array().unwrap().contains(&json!(SYMBOL));
     assert_eq!(shards.iter().filter(|shard| has_it(shard)).count(), 1, "{engine}");
     written_down(world);
+    the_database_is_rebuilt(world);
 }
 
 /// As the gateway knows it; `None` while the engine is away.

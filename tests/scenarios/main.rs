@@ -32,8 +32,10 @@ mod crowding;
 
 mod torture;
 mod faults;
+mod outage;
 mod machine;
 mod listing;
+mod rebuilding;
 mod recovery;
 mod streams_books;
 mod persistence;
@@ -119,7 +121,7 @@ fn trials() -> Vec<Trial> {
         where_possible(apart.name, (apart.possible)(), move || lane.run_apart(apart))
     };
     gentle.extend(openapi::SCENARIOS.iter().map(|one| apart(&QUIET, one)));
-    let harshest = machine::SCENARIOS.iter().chain(listing::SCENARIOS);
+    let harshest = machine::SCENARIOS.iter().chain(listing::SCENARIOS).chain(outage::SCENARIOS);
     harsh.extend(harshest.map(|one| apart(&ROUGH, one)));
     let mut trials = Vec::with_capacity(gentle.len() + harsh.len());
     let (mut gentle, mut harsh) = (gentle.into_iter(), harsh.into_iter());

@@ -92,7 +92,7 @@ impl Bulk {
         }
     }
 
-    fn flush(&mut self) {
+    pub fn flush(&mut self) {
         self.try_flush().unwrap();
     }
 

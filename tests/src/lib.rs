@@ -31,6 +31,7 @@ pub mod malformed;
 pub mod bulk;
 pub mod stream_crowd;
 pub mod order_storm;
+pub mod prober;
 pub mod metrics;
 pub mod memory;
 pub mod small_disk;

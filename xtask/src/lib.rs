@@ -24,6 +24,7 @@ pub mod private_servers;
 pub mod accounts;
 pub mod client;
 pub mod signing;
+pub mod naive_candles;
 
 pub mod record;
 pub mod process;

@@ -249,7 +249,7 @@ fn table_figures(line: &str) -> Option<TableFigures> {
 
 /// What it prints, a row a line, columns between bars.
 pub fn psql(url: &str, script: &str) -> Result<String, BenchError> {
-    let missing = || BenchError::Database("PostgreSQL is not installed".to_owned());
+    let missing = || BenchError::Statement("PostgreSQL is not installed".to_owned());
     let program = tools::postgres(None).ok_or_else(missing)?.program("psql");
     let mut command = Command::new(&program);
     command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", url]);
@@ -263,7 +263,7 @@ pub fn psql(url: &str, script: &str) -> Result<String, BenchError> {
     let done = child.wait_with_output().map_err(&io)?;
     if !done.status.success() {
         let complaint = String::from_utf8_lossy(&done.stderr).into_owned();
-        return Err(BenchError::Database(complaint));
+        return Err(BenchError::Statement(complaint));
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }

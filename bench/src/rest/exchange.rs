@@ -49,10 +49,22 @@ impl Exchange {
     /// Builds the services as this bench was built, starts them in `dir`, and makes as many funded
     /// accounts that trade and that keep orders at rest.
     pub fn start(dir: &Path, accounts: u64, keepers: u64) -> Result<Exchange, BenchError> {
+        Exchange::start_changed(dir, accounts, keepers, |_| ())
+    }
+
+    /// The same, but for what `change` makes different in exchange.toml.
+    pub fn start_changed(
+        dir: &Path,
+        accounts: u64,
+        keepers: u64,
+        change: impl FnOnce(&mut Table),
+    ) -> Result<Exchange, BenchError> {
         let profile = if cfg!(debug_assertions) { Profile::Debug } else { Profile::Release };
         let binaries = build_services(&repository_root(), profile).map_err(BenchError::Exchange)?;
         let config = dir.join("exchange.toml");
-        fs::write(&config, configuration()?).map_err(BenchError::io(&config))?;
+        let mut table = configuration()?;
+        change(&mut table);
+        fs::write(&config, table.to_string()).map_err(BenchError::io(&config))?;
         let mut options = Options::for_test(dir.join("var"), binaries, config);
         options.durability = Durability::Durable;
         options.ready_within = READY_WITHIN;
@@ -70,6 +82,15 @@ impl Exchange {
         let requests = Requests::of_one(&wall, Kind::Rest, &requests::wall(WALL_SOL));
         load::run(address, &requests, 1, Loop::Closed)?.expect_all(&requests)?;
         Ok(Exchange { stack, address, accounts, keepers })
+    }
+
+    /// Its processes, to be killed and started again.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    pub fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -166,7 +187,7 @@ fn account(
 }
 
 /// The repository's exchange.toml without what would hold one client back.
-fn configuration() -> Result<String, BenchError> {
+fn configuration() -> Result<Table, BenchError> {
     let path = repository_root().join("exchange.toml");
     let text = fs::read_to_string(&path).map_err(BenchError::io(&path))?;
     let mut table: Table = text.parse().map_err(|cause| BenchError::Config(Box::new(cause)))?;
@@ -182,7 +203,7 @@ fn configuration() -> Result<String, BenchError> {
             .map(|key| (key, Value::Integer(0)))
     });
     set("gateway", "limits", Value::Table(off.collect()));
-    Ok(table.to_string())
+    Ok(table)
 }
 
 /// User and system time of a process, from its `stat`.
@@ -218,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_exchange_that_is_measured_syncs_and_limits_nobody() {
-        let table: Table = configuration().unwrap().parse().unwrap();
+        let table = configuration().unwrap();
         assert_eq!(table["engine"]["durability"].as_str(), Some("fsync"));
         let limits = table["gateway"]["limits"].as_table().unwrap();
         assert_eq!(limits.len(), 6);

@@ -79,13 +79,19 @@ impl Between<'_> {
 }
 
 /// Everything in the text but the buckets, by name and labels.
-fn series(text: &str) -> BTreeMap<String, f64> {
+pub fn series(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{"));
     let read = |line: &str| {
         let (name, value) = line.rsplit_once(' ')?;
         Some((name.to_owned(), value.parse().ok()?))
     };
     lines.filter_map(read).collect()
+}
+
+/// The values of a series, one for each of its labels.
+pub fn named(series: &BTreeMap<String, f64>, name: &str) -> impl Iterator<Item = f64> {
+    let is_it = move |key: &str| key.split('{').next() == Some(name);
+    series.iter().filter(move |(key, _)| is_it(key)).map(|(_, value)| *value)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use db_sink::feed::Entry;
 use db_sink::sink::Readiness;
 use db_sink::streams::Streams;
 use db_sink::writer::Writer;
-use db_sink::{SinkError, Timescale};
+use db_sink::{SinkError, Timescale, TimescaleMode};
 use protocol::StreamCursor;
 use tokio::sync::mpsc;
 
@@ -91,10 +91,13 @@ async fn a_server_without_timescaledb_is_refused_only_when_it_is_required() {
     let available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'";
     let available: i64 =
         sqlx::query_scalar(available).fetch_one(&mut world.connect().await).await.unwrap();
-    let required = db_sink::migrate::prepare(&mut database, Timescale::Require).await;
+    let wanted = |mode| Timescale { mode, compress_after_days: Some(7) };
+    let required = wanted(TimescaleMode::Require);
+    let required = db_sink::migrate::prepare(&mut database, required).await;
     // The private server preloads nothing, so the extension cannot be used even where it is.
     assert!(matches!(required, Err(SinkError::TimescaleMissing { .. })), "{available}");
-    db_sink::migrate::prepare(&mut database, Timescale::Off).await.unwrap();
+    let off = wanted(TimescaleMode::Off);
+    db_sink::migrate::prepare(&mut database, off).await.unwrap();
 }
 
 #[tokio::test]

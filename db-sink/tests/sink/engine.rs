@@ -102,7 +102,7 @@ impl Served {
     async fn serve(&self, mut redis: MultiplexedConnection) -> redis::RedisResult<()> {
         loop {
             let sequence = Sequence(self.durable.load(Ordering::Relaxed));
-            let beat = Heartbeat { life: 1, sequence, time_us: 0 };
+            let beat = Heartbeat { life: 1, sequence, queued: None, time_us: 0 };
             let beat = serde_json::to_string(&beat).unwrap();
             let _: () = redis.pset_ex(keys::HEARTBEAT, beat, keys::HEARTBEAT_EXPIRES_MS).await?;
             let request: Option<(String, Vec<u8>)> = redis.brpop(keys::REFILLS, 0.1).await?;

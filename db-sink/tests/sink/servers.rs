@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use db_sink::config::Config;
-use db_sink::{SinkError, Timescale, WriteBy};
+use db_sink::{RetentionTerms, SinkError, Timescale, TimescaleMode, WriteBy};
 use protocol::Catalog;
 use redis::aio::MultiplexedConnection;
 use service::ExchangeFile;
@@ -54,6 +54,7 @@ impl World {
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             redis_url: String::new(),
             database_url: format!("{server}/{name}"),
+            writers: 2,
             write_by: WriteBy::Copy,
             rows_max: 1000,
             age_max: Duration::from_millis(20),
@@ -63,7 +64,12 @@ impl World {
             database_deadline: Duration::from_secs(10),
             retry_max: Duration::from_millis(200),
             drain_max: Duration::from_secs(10),
-            timescale: Timescale::Auto,
+            timescale: Timescale { mode: TimescaleMode::Auto, compress_after_days: Some(7) },
+            retention: RetentionTerms {
+                keep_days: None,
+                every: Duration::from_secs(3600),
+                batch_rows: 100,
+            },
         };
         let catalog = ExchangeFile::load(&exchange_toml()).unwrap().catalog;
         World { config, catalog, redis: None, postgres }

@@ -13,7 +13,18 @@ use std::collections::BTreeMap;
 
 use protocol::{Action, Catalog, Frame, MarketId, Outcome, Sequence, keys};
 
+use super::queue_weight::QueueWeight;
 use crate::redis_link::stream_info::StreamInfo;
+
+/// How much may wait on Redis; what is beyond waits in the journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Entries of one queue.
+    pub entries_max: u64,
+    /// Memory of all queues together. A queue may be as large as what the others and itself leave
+    /// free of it: one that nobody reads takes a half, and the rest has the other half.
+    pub bytes_max: u64,
+}
 
 #[derive(Debug)]
 pub struct EventQueue {
@@ -29,6 +40,8 @@ pub struct EventQueue {
     exists: bool,
     /// At most so many: as of the last look, and what was added since.
     entries: u64,
+    /// Of these entries.
+    weight: QueueWeight,
     room: Room,
 }
 
@@ -74,9 +87,7 @@ pub struct EventQueues {
     catalog: Catalog,
     queues: Vec<EventQueue>,
     places: BTreeMap<MarketId, usize>,
-    entries_max: u64,
-    /// A full queue gets frames again when it has fewer.
-    entries_low: u64,
+    bounds: Bounds,
 }
 
 impl EventQueues {
@@ -86,15 +97,14 @@ impl EventQueues {
         catalog: &Catalog,
         last: impl Fn(MarketId) -> Sequence,
         durable: Sequence,
-        entries_max: u64,
+        bounds: Bounds,
     ) -> EventQueues {
         let markets = catalog.markets().iter().map(|market| market.id);
         let mut queues = EventQueues {
             catalog: catalog.clone(),
             queues: Vec::new(),
             places: BTreeMap::new(),
-            entries_max,
-            entries_low: (entries_max - entries_max / 4).max(1),
+            bounds,
         };
         for market in [MarketId::ACCOUNTS].into_iter().chain(markets) {
             let Some(name) = catalog.stream_name(market) else { continue };
@@ -121,20 +131,21 @@ impl EventQueues {
     }
 
     /// Takes note of what a queue is on Redis; `None`: it is not there.
-    pub fn look(&mut self, queue: usize, info: Option<StreamInfo>) -> Seen {
-        let (entries_max, entries_low) = (self.entries_max, self.entries_low);
-        let queue = &mut self.queues[queue];
+    pub fn look(&mut self, at: usize, info: Option<StreamInfo>) -> Seen {
+        let queue = &mut self.queues[at];
         let has = Sequence(info.map_or(0, |info| info.last.milliseconds));
         if queue.sent < has {
             return Seen::Ahead { has, known: queue.sent };
         }
         queue.exists = info.is_some();
         queue.entries = info.map_or(0, |info| info.entries);
-        queue.room = match queue.room {
-            _ if entries_max <= queue.entries => Room::None,
-            Room::None if entries_low <= queue.entries => Room::None,
-            _ => Room::Some,
+        queue.weight.hold(queue.entries);
+        let is_full = match queue.room {
+            Room::None => !self.has_room_again(at),
+            _ => !self.has_room(at),
         };
+        let queue = &mut self.queues[at];
+        queue.room = if is_full { Room::None } else { Room::Some };
         let had = queue.emitted;
         queue.emitted = has;
         if had <= has {
@@ -147,6 +158,35 @@ impl EventQueues {
         }
         queue.scanned = resume;
         Seen::Lacks { has, had, resume }
+    }
+
+    /// What Redis says a queue takes of its memory, asked because it is only a guess.
+    pub fn weighed(&mut self, queue: usize, bytes: u64) {
+        self.queues[queue].weight.weighed(bytes);
+    }
+
+    /// What all queues weigh together.
+    pub fn bytes(&self) -> u64 {
+        self.queues.iter().map(|queue| queue.weight.bytes()).sum()
+    }
+
+    /// Whether a frame more may go there. One may always go to an empty queue, so that each moves
+    /// on however little room there is.
+    fn has_room(&self, at: usize) -> bool {
+        let queue = &self.queues[at];
+        let free = self.bounds.bytes_max.saturating_sub(self.bytes());
+        let fits = queue.entries < self.bounds.entries_max && queue.weight.bytes() < free;
+        queue.entries == 0 || fits
+    }
+
+    /// The same after it was full: only when a quarter is free, so that reading does not go back
+    /// and forth in the journal for every frame.
+    fn has_room_again(&self, at: usize) -> bool {
+        let queue = &self.queues[at];
+        let free = self.bounds.bytes_max.saturating_sub(self.bytes());
+        let entries_low = self.bounds.entries_max - self.bounds.entries_max / 4;
+        let is_low = queue.entries < entries_low && queue.weight.bytes() < free - free / 4;
+        queue.entries == 0 || is_low
     }
 
     /// The frame behind which reading goes on; `None` while all queues are full.
@@ -173,16 +213,18 @@ impl EventQueues {
         self.note_listing(frame);
         // A command for a market that is not listed was refused.
         let at = *self.places.get(&frame.command.market())?;
-        let queue = &mut self.queues[at];
+        let queue = &self.queues[at];
         let sequence = frame.header.sequence;
         if queue.room != Room::Some || sequence <= queue.scanned || !frame.is_effective() {
             return None;
         }
-        if self.entries_max <= queue.entries {
-            queue.room = Room::NoneAfter(Sequence(sequence.0 - 1));
+        if !self.has_room(at) {
+            self.queues[at].room = Room::NoneAfter(Sequence(sequence.0 - 1));
             return None;
         }
+        let queue = &mut self.queues[at];
         queue.entries += 1;
+        queue.weight.append(frame.bytes().len());
         let is_again = sequence <= queue.sent;
         queue.sent = queue.sent.max(sequence);
         Some(Append { queue: at, sequence, must_exist: queue.exists, is_again })
@@ -215,6 +257,7 @@ impl EventQueues {
             committed: Sequence(0),
             exists: false,
             entries: 0,
+            weight: QueueWeight::default(),
             room: Room::Some,
         });
     }
@@ -268,6 +311,10 @@ impl EventQueue {
 
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    pub fn weight(&self) -> &QueueWeight {
+        &self.weight
     }
 
     pub fn committed(&self) -> Sequence {

@@ -37,6 +37,8 @@ use crate::stop::Stop;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Looking whether a full queue has room again.
 const LOOK_AT_FULL_EVERY: Duration = Duration::from_millis(100);
+/// Parts of a queue that Redis looks at to tell its weight.
+const WEIGH_SAMPLES: &[u8] = b"1000";
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long after the wish to end it still tries to catch up.
@@ -58,6 +60,13 @@ pub struct EventStreams {
     failures_in_a_row: u32,
     counters: Arc<EventsCounters>,
     stop: Stop,
+}
+
+/// What Redis was asked of a queue.
+enum Asked {
+    ToTrim,
+    HowFar(usize),
+    HowHeavy(usize),
 }
 
 /// Why frames could not be sent.
@@ -311,7 +320,7 @@ impl EventStreams {
         }
         self.database.set(self.queues.committed_by_all());
         pipeline.clear();
-        let mut seen = Vec::new();
+        let mut asked = Vec::new();
         for &at in queues {
             let queue = &self.queues.all()[at];
             if queue.is_full() {
@@ -320,15 +329,25 @@ impl EventStreams {
                 let key = queue.key.as_bytes();
                 let below = format!("{}-0", queue.committed().0 + 1);
                 pipeline.push(&[b"XTRIM", key, b"MINID", below.as_bytes()]);
-                seen.push(None);
+                asked.push(Asked::ToTrim);
             }
             pipeline.push(&[b"XINFO", b"STREAM", queue.key.as_bytes()]);
-            seen.push(Some(at));
+            asked.push(Asked::HowFar(at));
+            if queue.weight().is_guess() {
+                let (key, samples) = (queue.key.as_bytes(), WEIGH_SAMPLES);
+                pipeline.push(&[b"MEMORY", b"USAGE", key, b"SAMPLES", samples]);
+                asked.push(Asked::HowHeavy(at));
+            }
         }
-        for (value, queue) in self.link.exchange(&pipeline)?.into_iter().zip(seen) {
-            match queue {
-                Some(queue) => self.saw(queue, value)?,
-                None => drop(value.extract_error()?),
+        for (value, asked) in self.link.exchange(&pipeline)?.into_iter().zip(asked) {
+            match (asked, value) {
+                (Asked::HowFar(queue), value) => self.saw(queue, value)?,
+                (Asked::HowHeavy(queue), Value::Int(bytes)) => {
+                    self.queues.weighed(queue, bytes.unsigned_abs());
+                }
+                // A Redis that cannot tell leaves it at the guess.
+                (Asked::HowHeavy(_), _) => (),
+                (Asked::ToTrim, value) => drop(value.extract_error()?),
             }
         }
         Ok(ahead)
@@ -339,6 +358,8 @@ impl EventStreams {
         let queue = &self.queues.all()[at];
         let gauge = metrics::gauge!("engine_events_queue_entries", "stream" => queue.name.clone());
         gauge.set(queue.entries() as f64);
+        let gauge = metrics::gauge!("engine_events_queue_bytes", "stream" => queue.name.clone());
+        gauge.set(queue.weight().bytes() as f64);
         match seen {
             Seen::Nothing => Ok(()),
             Seen::Lacks { has, had, resume } => {

@@ -21,6 +21,7 @@ use crate::disk::Disk;
 use crate::durable::DatabasePosition;
 use crate::error::SnapshotError;
 use crate::journal::retention::{Removed, remove_before};
+use crate::journal::segment;
 use crate::journal::writer::Durability;
 use crate::stop::Stop;
 
@@ -78,7 +79,22 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => report("let go of the old", self.tidy()),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            report("look at the disk", self.measure());
         }
+    }
+
+    /// How much room the journal takes, and how much is left: while the database is away it grows.
+    fn measure(&self) -> Result<(), SnapshotError> {
+        let (disk, folder) = (&*self.disk, &self.settings.folders.journal);
+        let mut bytes = 0;
+        for (_, path) in segment::list(disk, folder)? {
+            // None goes meanwhile: this thread alone removes them.
+            bytes += disk.length(&path).map_err(SnapshotError::io("look at", &path))?;
+        }
+        let free = disk.free_bytes(folder).map_err(SnapshotError::io("ask about", folder))?;
+        metrics::gauge!("engine_journal_disk_bytes").set(bytes as f64);
+        metrics::gauge!("engine_journal_disk_free_bytes").set(free as f64);
+        Ok(())
     }
 
     /// Tidies up after the last life and reads what it left, to know what can be relied on.

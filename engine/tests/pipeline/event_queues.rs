@@ -50,7 +50,7 @@ fn a_full_queue_waits_in_the_journal_and_orders_go_on() {
     let world = World::new();
     let mut connection = world.connect();
     let engine = world.engine_with(|config| {
-        config.events_queue_max = QUEUE_MAX as u64;
+        config.events.entries_max = QUEUE_MAX as u64;
         config.egress_blocks_max = 1;
     });
     fund(&world, &mut connection);
@@ -69,7 +69,7 @@ fn a_full_queue_waits_in_the_journal_and_orders_go_on() {
     assert_eq!(length(&mut connection, "BTC_USDC"), QUEUE_MAX);
     engine.drain();
     // The next life goes on.
-    let engine = world.engine_with(|config| config.events_queue_max = QUEUE_MAX as u64);
+    let engine = world.engine_with(|config| config.events.entries_max = QUEUE_MAX as u64);
     let mut btc = Vec::new();
     while btc.len() < BIDS / 2 {
         eventually("more", || (0 < length(&mut connection, "BTC_USDC")).then_some(()));
@@ -83,6 +83,47 @@ fn a_full_queue_waits_in_the_journal_and_orders_go_on() {
         0
     );
     assert_eq!(events(&mut connection, keys::ACCOUNTS).len(), 6);
+}
+
+#[test]
+fn memory_that_is_used_up_makes_queues_wait_and_the_next_life_knows_of_it() {
+    const BIDS: usize = 1200;
+    const BYTES_MAX: u64 = 64 << 10;
+    let world = World::new();
+    let mut connection = world.connect();
+    let bounded = || world.engine_with(|config| config.events.bytes_max = BYTES_MAX);
+    let weight = |connection: &mut Connection| -> u64 {
+        let of = |stream: &str, connection: &mut Connection| -> u64 {
+            let mut usage = redis::cmd("MEMORY");
+            usage.arg("USAGE").arg(keys::events(stream)).arg("SAMPLES").arg(0);
+            usage.query::<Option<u64>>(connection).unwrap().unwrap_or(0)
+        };
+        ["SOL_USDC", "BTC_USDC", keys::ACCOUNTS].map(|stream| of(stream, connection)).iter().sum()
+    };
+    let engine = bounded();
+    fund(&world, &mut connection);
+    place_bids(&world, &mut connection, BIDS / 2);
+    eventually("full queues", || (BYTES_MAX / 2 < weight(&mut connection)).then_some(()));
+    engine.drain();
+    let full = ["SOL_USDC", "BTC_USDC"].map(|stream| length(&mut connection, stream));
+    assert!(full.iter().all(|entries| *entries < BIDS / 4), "{full:?}");
+    // The next life finds entries of which it appended none.
+    let engine = bounded();
+    place_bids(&world, &mut connection, BIDS / 2);
+    assert!(weight(&mut connection) <= BYTES_MAX);
+    let mut taken = [Vec::new(), Vec::new()];
+    while taken.iter().any(|taken| taken.len() < BIDS / 2) {
+        eventually("more", || {
+            let of = |stream| length(&mut connection, stream);
+            (0 < ["SOL_USDC", "BTC_USDC"].map(of).into_iter().sum::<usize>()).then_some(())
+        });
+        for (stream, taken) in ["SOL_USDC", "BTC_USDC"].iter().zip(&mut taken) {
+            assert!(weight(&mut connection) <= BYTES_MAX);
+            taken.extend(take(&mut connection, stream));
+        }
+    }
+    engine.drain();
+    assert!(taken.iter().all(|taken| taken.len() == BIDS / 2 && taken.is_sorted()));
 }
 
 #[test]
@@ -131,7 +172,7 @@ fn what_the_database_has_is_not_filled_again_and_makes_room() {
         set.arg(keys::COMMITTED).arg(stream).arg(committed).exec(connection).unwrap();
     };
     tell(&mut connection, "SOL_USDC", sequence(9));
-    let engine = world.engine_with(|config| config.events_queue_max = 20);
+    let engine = world.engine_with(|config| config.events.entries_max = 20);
     eventually("a full queue", || (length(&mut connection, "SOL_USDC") == 20).then_some(()));
     tell(&mut connection, "SOL_USDC", sequence(89));
     let expected: Vec<_> = (90..100).map(sequence).collect();

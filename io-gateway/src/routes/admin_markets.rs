@@ -324,7 +324,7 @@ mod tests {
                 journal: JournalStatus { sequence: 9, frames, bytes },
                 snapshot: SnapshotStatus { sequence: Sequence(0), age_ms },
             };
-            let heartbeat = Heartbeat { life: 1, sequence: Sequence(9), time_us: 1 };
+            let heartbeat = Heartbeat { life: 1, sequence: Sequence(9), queued: None, time_us: 1 };
             assert_described("Engine", &standing(&status, &heartbeat).unwrap());
         }
     }

@@ -118,7 +118,8 @@ pub async fn run(redis: &Server, markets: &[&str]) -> FakeEngine {
 async fn beat(mut redis: MultiplexedConnection, engine: FakeEngine) {
     loop {
         let epoch = engine.state().life;
-        let heartbeat = Heartbeat { life: epoch.into(), sequence: Sequence(1), time_us: 1 };
+        let heartbeat =
+            Heartbeat { life: epoch.into(), sequence: Sequence(1), queued: None, time_us: 1 };
         let json = serde_json::to_string(&heartbeat).unwrap();
         let mut set = redis::cmd("SET");
         set.arg(keys::HEARTBEAT).arg(json).arg("PX").arg(keys::HEARTBEAT_EXPIRES_MS);

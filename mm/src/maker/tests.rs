@@ -29,7 +29,7 @@ fn account(id: u32) -> AccountId {
 }
 
 fn heartbeat(life: u64) -> Option<Heartbeat> {
-    Some(Heartbeat { life, sequence: Sequence(0), time_us: 0 })
+    Some(Heartbeat { life, sequence: Sequence(0), queued: None, time_us: 0 })
 }
 
 impl World {

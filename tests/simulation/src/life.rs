@@ -211,7 +211,7 @@ impl Life {
             to_replica: VecDeque::new(),
             letters: VecDeque::new(),
             recalls: place.follower(),
-            events: EventQueues::new(catalog, last_event, last, plan.events_entries_max),
+            events: EventQueues::new(catalog, last_event, last, plan.events),
             events_follower: place.follower(),
             events_connection: 0,
             snapshots,

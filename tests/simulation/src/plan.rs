@@ -1,5 +1,6 @@
 //! What one seed makes of a run: how many take part, how much fits where, how often what fails.
 
+use engine::egress::event_queues::Bounds;
 use orderflow::rng::Rng;
 
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub struct Plan {
     pub block_bytes_max: usize,
     pub segment_bytes: u64,
     pub snapshot_frames: u64,
-    pub events_entries_max: u64,
+    pub events: Bounds,
     /// Steps after which what has no answer is sent again.
     pub patience: u64,
     /// In so many of 10,000 steps, each.
@@ -56,7 +57,7 @@ impl Plan {
             block_bytes_max: pick(&[1, 2000, 1 << 16]) as usize,
             segment_bytes: pick(&[4 << 10, 16 << 10, 64 << 10]),
             snapshot_frames: pick(&[10, 40, 120]),
-            events_entries_max: pick(&[4, 32, 100_000]),
+            events: bounds(pick(&[4, 32, 100_000])),
             patience: pick(&[60, 300]),
             faults: FaultRates {
                 power: pick(&[0, 10, 30]),
@@ -73,4 +74,10 @@ impl Plan {
             },
         }
     }
+}
+
+/// In the middle it is memory that runs out first.
+fn bounds(entries_max: u64) -> Bounds {
+    let bytes_max = if entries_max == 32 { 8 << 10 } else { u64::MAX };
+    Bounds { entries_max, bytes_max }
 }

@@ -22,8 +22,8 @@ pub struct Server {
     pub url: String,
     spec: ProcessSpec,
     process: Identity,
-    /// Dropped after the process has ended.
-    _scratch: Scratch,
+    /// Dropped after the process has ended; `None` where the folder is the caller's.
+    _scratch: Option<Scratch>,
 }
 
 impl Server {
@@ -31,7 +31,7 @@ impl Server {
     pub fn redis(name: &str) -> Result<Server> {
         let scratch = Scratch::new(&format!("{name}-redis"))?;
         let prepared = PrivateRedis::prepare(&Places::make(scratch.path())?, free_port()?)?;
-        Server::start(prepared.spec, prepared.url, scratch)
+        Server::start(prepared.spec, prepared.url, Some(scratch))
     }
 
     /// `name` tells the reader of /tmp whose it is.
@@ -39,12 +39,22 @@ impl Server {
         let scratch = Scratch::new(&format!("{name}-postgres"))?;
         let places = Places::make(scratch.path())?;
         let prepared = PrivatePostgres::prepare(&places, free_port()?, Durability::Fast)?;
-        Server::start(prepared.spec, prepared.url, scratch)
+        Server::start(prepared.spec, prepared.url, Some(scratch))
     }
 
-    fn start(spec: ProcessSpec, url: String, scratch: Scratch) -> Result<Server> {
+    /// In a folder of the caller's, as durable as the ones that `up` starts.
+    pub fn durable_postgres(places: &Places) -> Result<Server> {
+        let prepared = PrivatePostgres::prepare(places, free_port()?, Durability::Durable)?;
+        Server::start(prepared.spec, prepared.url, None)
+    }
+
+    fn start(spec: ProcessSpec, url: String, scratch: Option<Scratch>) -> Result<Server> {
         let process = up(&spec)?;
         Ok(Server { url, spec, process, _scratch: scratch })
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.process.pid
     }
 
     /// The folder of its data.

@@ -34,8 +34,19 @@ fn frame(sequence: u64, market: MarketId, is_effective: bool) -> Vec<Record> {
 const MARKET: MarketId = MarketId(1);
 
 fn queues(last: u64, durable: u64, entries_max: u64) -> EventQueues {
+    bounded(last, durable, Bounds { entries_max, bytes_max: u64::MAX })
+}
+
+fn bounded(last: u64, durable: u64, bounds: Bounds) -> EventQueues {
     let catalog = fixture::catalog();
-    EventQueues::new(&catalog, |_| Sequence(last), Sequence(durable), entries_max)
+    EventQueues::new(&catalog, |_| Sequence(last), Sequence(durable), bounds)
+}
+
+/// What one of the frames here weighs.
+fn frame_weight() -> u64 {
+    let mut queues = queues(0, 0, 1);
+    take(&mut queues, 1, MARKET).unwrap();
+    queues.bytes()
 }
 
 fn info(last: u64, entries: u64) -> Option<StreamInfo> {
@@ -112,6 +123,42 @@ fn a_full_queue_is_passed_by_until_its_reader_has_made_room() {
 }
 
 #[test]
+fn a_queue_takes_no_more_memory_than_it_leaves_to_the_others() {
+    let bytes_max = 10 * frame_weight();
+    let mut queues = bounded(0, 0, Bounds { entries_max: 1000, bytes_max });
+    let mut given = [0, 0];
+    for sequence in 1..=100 {
+        // The market's reader is away from the beginning; the accounts come later.
+        let (place, market) = if sequence <= 50 { (0, MARKET) } else { (1, MarketId::ACCOUNTS) };
+        if let Some(append) = take(&mut queues, sequence, market) {
+            queues.arrived(&append);
+            given[place] += 1;
+        }
+        queues.finish(Sequence(sequence));
+    }
+    assert_eq!(given, [5, 3], "a half, and a half of what was left, rounded up");
+    assert!(queues.bytes() <= bytes_max);
+    // A little room is none yet.
+    assert_eq!(queues.look(1, info(5, 4)), Seen::Nothing);
+    assert!(queues.all()[1].is_full());
+    assert_eq!(queues.look(1, info(5, 1)), Seen::Nothing);
+    assert_eq!(queues.after(), Some(Sequence(5)));
+    assert!(take(&mut queues, 6, MARKET).is_some());
+}
+
+#[test]
+fn an_empty_queue_takes_a_frame_however_little_memory_there_is() {
+    let mut queues = bounded(0, 0, Bounds { entries_max: 1000, bytes_max: 1 });
+    assert!(take(&mut queues, 1, MARKET).is_some());
+    assert_eq!(take(&mut queues, 2, MARKET), None);
+    queues.finish(Sequence(2));
+    assert_eq!(queues.look(1, info(1, 1)), Seen::Nothing);
+    assert_eq!(queues.all()[1].weight().bytes(), frame_weight());
+    assert_eq!(queues.look(1, info(1, 0)), Seen::Nothing);
+    assert!(take(&mut queues, 2, MARKET).is_some());
+}
+
+#[test]
 fn the_database_has_everything_up_to_where_its_slowest_stream_lacks_something() {
     let mut queues = queues(10, 12, 100);
     assert_eq!(queues.committed_by_all(), Sequence(0));
@@ -175,7 +222,7 @@ struct Model {
     redis: [RedisQueue; 2],
     database: [Vec<u64>; 2],
     needs_look: bool,
-    entries_max: u64,
+    bounds: Bounds,
 }
 
 /// Which of the two queues a frame is for; every fifth has no effect.
@@ -188,14 +235,14 @@ fn expected(queue: usize, up_to: u64) -> Vec<u64> {
 }
 
 impl Model {
-    fn new(entries_max: u64) -> Model {
+    fn new(bounds: Bounds) -> Model {
         Model {
             durable: 0,
-            queues: queues(0, 0, entries_max),
+            queues: bounded(0, 0, bounds),
             redis: Default::default(),
             database: Default::default(),
             needs_look: false,
-            entries_max,
+            bounds,
         }
     }
 
@@ -248,6 +295,7 @@ impl Model {
 
     fn send(&mut self, frames: u64, breaks: Option<usize>) {
         let Some(after) = self.queues.after() else { return };
+        let before = self.queues.bytes();
         let last = self.durable.min(after.0 + frames);
         let mut batch = Vec::new();
         for sequence in after.0 + 1..=last {
@@ -255,6 +303,9 @@ impl Model {
             let records = frame(sequence, market, place(sequence).is_some());
             batch.extend(self.queues.take(&Frame::parse(records.as_flattened()).unwrap()));
         }
+        // A frame goes to each empty queue in any case.
+        let bytes_max = self.bounds.bytes_max.saturating_add(2 * frame_weight());
+        assert!(self.queues.bytes() <= bytes_max.max(before));
         let arrives = breaks.unwrap_or(usize::MAX);
         let mut is_whole = batch.len() <= arrives;
         for append in batch.iter().take(arrives) {
@@ -270,7 +321,7 @@ impl Model {
             } else {
                 assert!(append.is_again, "{append:?} is refused");
             }
-            assert!(redis.entries.len() as u64 <= self.entries_max);
+            assert!(redis.entries.len() as u64 <= self.bounds.entries_max);
             // A break loses the answers with the rest.
             if breaks.is_none() {
                 self.queues.arrived(append);
@@ -291,8 +342,9 @@ proptest! {
     fn nothing_is_lost_or_repeated(
         steps in proptest::collection::vec(step(), 1..150),
         entries_max in 1..20_u64,
+        bytes_max in prop_oneof![1..5000_u64, Just(u64::MAX)],
     ) {
-        let mut model = Model::new(entries_max);
+        let mut model = Model::new(Bounds { entries_max, bytes_max });
         for step in steps {
             model.step(step);
             for queue in 0..2 {
