@@ -40,7 +40,7 @@ pub struct Fired {
 /// Between which moments an order can have traded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub struct Life {
-    /// `None`: its placement is gone.
+    /// As any of its rows but the end of a filled maker tells. `None`: those are gone.
     pub placed_at: Option<DateTime<Utc>>,
     /// `None`: it has not ended.
     pub ended_at: Option<DateTime<Utc>>,
@@ -62,11 +62,10 @@ const FIRED: &str = "\
 
 /// No row: nothing is known of it.
 const LIFE: &str = "\
-    SELECT min(ts) FILTER (WHERE is_placement) AS placed_at, \
-     max(ts) FILTER (WHERE kind NOT IN (1, 5)) AS ended_at \
-    FROM (SELECT ts, kind, is_placement FROM order_events WHERE order_id = $1 AND account_id = $2 \
+    SELECT min(created_at) AS placed_at, max(ts) FILTER (WHERE kind NOT IN (1, 5)) AS ended_at \
+    FROM (SELECT ts, kind, created_at FROM order_events WHERE order_id = $1 AND account_id = $2 \
      UNION ALL \
-     SELECT ts, kind, is_placement FROM kept_order_events WHERE order_id = $1 AND account_id = $2) \
+     SELECT ts, kind, created_at FROM kept_order_events WHERE order_id = $1 AND account_id = $2) \
      AS events HAVING count(*) > 0";
 
 /// Those of the orders that came to rest and whose row of it is still there. They are known to
