@@ -87,6 +87,7 @@ impl Year {
         let rare_every = (trades / RARE).max(2);
         let step_us = YEAR_S * 1_000_000 / (trades / BURST).max(1);
         [
+            ("IN_TURN", IN_TURN.to_owned()),
             ("TRADE_TIME", TRADE_TIME.to_owned()),
             ("TRADE_PRICE", TRADE_PRICE.to_owned()),
             ("STEP_US", step_us.to_string()),
@@ -106,6 +107,8 @@ impl Year {
 /// Of trade number i: its burst's turn, and where in the burst it is.
 const TRADE_TIME: &str = "(to_timestamp(START) + ((i - 1) / 8 * STEP_US + \
     ((i - 1) / 8 * 48271 + SEED) % (STEP_US / 2) + (i - 1) % 8 * 11000) * interval '1 us')";
+/// Makes the inner series depend on the trade, so that rows lie in the order of time.
+const IN_TURN: &str = "(i * 0)::integer +";
 const TRADE_PRICE: &str = "(15000 + (i * 48271 + SEED) % 997)";
 
 /// Filling with indexes in place would take three times as long. They come back as they were.
@@ -142,7 +145,7 @@ const TRADES: &str = "\
      CASE market WHEN 1 THEN i ELSE i / 5 END, 2 * i, TRADE_PRICE, 1 + (i - 1) / 8 % 50, \
      TRADE_PRICE * (1 + (i - 1) / 8 % 50) * 100, \
      (((i - 1) / 8 + 1) << 31) + (market << 21) + 1, ((i + 1) << 31) + (market << 21) + 3 \
-    FROM generate_series(1::bigint, TRADES) AS i, generate_series(1, 2) AS market \
+    FROM generate_series(1::bigint, TRADES) AS i, generate_series(1, IN_TURN 2) AS market \
     WHERE market = 1 OR i % 5 = 0;";
 
 /// The maker's, and the taker's: of few trades those who trade rarely, else one of a thousand.
@@ -156,7 +159,7 @@ const FILLS: &str = "\
      CASE part % 2 WHEN 0 THEN (((i - 1) / 8 + 1) << 31) + ((1 + part / 2) << 21) + 1 \
       ELSE ((i + 1) << 31) + ((1 + part / 2) << 21) + 3 END, NULL, TRADE_PRICE, \
      1 + (i - 1) / 8 % 50, TRADE_PRICE * (1 + (i - 1) / 8 % 50) * 100, 10 \
-    FROM generate_series(1::bigint, TRADES) AS i, generate_series(0, 3) AS part \
+    FROM generate_series(1::bigint, TRADES) AS i, generate_series(0, IN_TURN 3) AS part \
     WHERE part < 2 OR i % 5 = 0;";
 
 /// Of a burst: the order it fills, the one that is cancelled, each with its placement. And what
@@ -174,7 +177,7 @@ const ORDER_EVENTS: &str = "\
      CASE WHEN part <> 1 THEN 0 END, CASE WHEN part <> 1 THEN 0 END, \
      CASE part WHEN 1 THEN NULL WHEN 0 THEN TRADE_TIME - interval '60 s' \
       ELSE TRADE_TIME - interval '50 s' END \
-    FROM generate_series(8::bigint, TRADES, 8) AS i, generate_series(0, 3) AS part; \
+    FROM generate_series(8::bigint, TRADES, 8) AS i, generate_series(0, IN_TURN 3) AS part; \
     INSERT INTO order_events \
     SELECT account, 0, at, 2 * i, ((i + 1) << 31) + (market << 21) + 3, market, 2, 1, true, NULL, \
      0, 1, 0, false, 7, TRADE_PRICE, 1, NULL, 0, 1, TRADE_PRICE * 100, at \
