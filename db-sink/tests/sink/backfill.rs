@@ -120,8 +120,16 @@ async fn a_sink_that_runs_ends_and_one_that_starts_ends_the_backfill() {
     emit(&mut redis, &sol, 0..10).await;
     stands_at(&world, &sol, 9).await;
     let engine = Engine::start(&world, &told, Manner { span: 1000, ..Manner::default() });
-    // Further than anybody comes.
+    // Further than anybody comes, and said so.
     engine.stands_at(1 << 40);
+    eventually("the heartbeat says it", || {
+        let mut redis = redis.clone();
+        async move {
+            let beat: Option<String> = redis.get(protocol::keys::HEARTBEAT).await.unwrap();
+            beat.is_some_and(|beat| beat.contains(&(1u64 << 40).to_string()))
+        }
+    })
+    .await;
     let running = tokio::spawn(backfill(&world).run(CancellationToken::new()));
     assert_eq!(first.end().await, End::TakenOver);
     stands_at(&world, &sol, 1499).await;
