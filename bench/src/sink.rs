@@ -1,5 +1,5 @@
-//! `bench sink`: events into a PostgreSQL on a real disk, by the whole sink and by plain inserts, in
-//! turns; and how long an event takes until its rows are there.
+//! `bench sink`: events into a PostgreSQL on a real disk, by the whole sink and by plain inserts,
+//! in turns; and how long an event takes until its rows are there.
 
 use std::path::PathBuf;
 

@@ -3,6 +3,7 @@
 //! Invariant: within a batch, and from batch to batch, the frames of a stream follow one another
 //! without a gap; the feed sees to it. An entry that is no frame of its stream stops the stream.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::feed::Entry;
 use crate::streams::{Stream, Streams};
 use crate::tables::Rows;
 
-/// Entries moved from the queue at once; by as many frames a batch may pass `rows_max`.
+/// Entries moved from the queue at once.
 const TAKE_MAX: usize = 64;
 
 /// What a batch has of one stream.
@@ -59,7 +60,8 @@ pub struct Batcher {
     /// Streams whose fault was found here. One that the feed stopped is another matter: what it
     /// handed on before is still good.
     faulty: Vec<bool>,
-    entries: Vec<Entry>,
+    /// Moved and not in a batch yet.
+    entries: VecDeque<Entry>,
     batch: Batch,
     rows: usize,
     flush_at: Instant,
@@ -81,7 +83,7 @@ impl Batcher {
             age_max,
             faulty: vec![false; positions.len()],
             taken: positions,
-            entries: Vec::with_capacity(TAKE_MAX),
+            entries: VecDeque::with_capacity(TAKE_MAX),
             batch: Batch::default(),
             rows: 0,
             flush_at: Instant::now(),
@@ -97,10 +99,12 @@ impl Batcher {
         }
     }
 
-    /// The next batch: full, or as old as it may get. `None` when the inbound queue is closed and
-    /// drained. Cancel safe: what was taken stays.
+    /// The next batch: full, which is by no more than one frame, or as old as it may get. `None`
+    /// when the inbound queue is closed and drained. Cancel safe: what was taken stays.
     pub async fn next(&mut self) -> Option<Batch> {
+        let mut moved = Vec::with_capacity(TAKE_MAX);
         loop {
+            self.take_entries();
             let waits = !self.batch.slices.is_empty();
             if self.rows_max <= self.rows || (waits && self.flush_at <= Instant::now()) {
                 if let Some(batch) = self.close() {
@@ -110,11 +114,11 @@ impl Batcher {
             }
             tokio::select! {
                 () = sleep_until(self.flush_at), if waits => (),
-                taken = self.inbound.recv_many(&mut self.entries, TAKE_MAX) => {
+                taken = self.inbound.recv_many(&mut moved, TAKE_MAX) => {
                     if taken == 0 {
                         return self.close();
                     }
-                    self.take_entries();
+                    self.entries.extend(moved.drain(..));
                 }
             }
         }
@@ -128,13 +132,15 @@ impl Batcher {
         Some(batch).filter(|batch| !batch.slices.is_empty())
     }
 
+    /// As many as the batch has room for.
     fn take_entries(&mut self) {
         if self.batch.slices.is_empty() {
             self.flush_at = Instant::now() + self.age_max;
         }
         let streams = Arc::clone(&self.streams);
-        let mut entries = std::mem::take(&mut self.entries);
-        for entry in entries.drain(..) {
+        while self.rows < self.rows_max
+            && let Some(entry) = self.entries.pop_front()
+        {
             if self.faulty[entry.stream] {
                 continue;
             }
@@ -144,7 +150,6 @@ impl Batcher {
                 stream.stop(&fault);
             }
         }
-        self.entries = entries;
     }
 
     fn take(&mut self, stream: &Stream, entry: &Entry) -> Result<(), StreamFault> {

@@ -1,5 +1,5 @@
-//! Rows by `COPY … FROM STDIN (FORMAT binary)`: the cheapest way into a table. One row that is there
-//! already fails all of it; then the careful path is taken (`writer.rs`).
+//! Rows by `COPY … FROM STDIN (FORMAT binary)`: the cheapest way into a table. One row that is
+//! there already fails all of it; then the careful path is taken (`writer.rs`).
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

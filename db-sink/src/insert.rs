@@ -41,7 +41,8 @@ pub async fn rows<R: TableRow>(
     Ok(query(rows, known, "").execute(connection).await?.rows_affected())
 }
 
-/// As [`rows`], where known ones stay, and returns which were not there before, as (market, trade id).
+/// As [`rows`], where known ones stay, and returns which were not there before, as (market, trade
+/// id).
 pub async fn trades_telling(
     connection: &mut PgConnection,
     rows: &[TradeRow],

@@ -16,8 +16,8 @@
 //! the rows; Redis keeps every entry until that is committed. All queues between the tasks are
 //! bounded: when the database is slow or away, reading stops and Redis holds the queue.
 //!
-//! Two verbs need no queue, for they ask for all of the journal by the same pages: `backfill` makes a
-//! database again, `check` compares it.
+//! Two verbs need no queue, for they ask for all of the journal by the same pages: `backfill` makes
+//! a database again, `check` compares it.
 
 #![forbid(unsafe_code)]
 

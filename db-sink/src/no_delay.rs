@@ -1,7 +1,7 @@
 //! Lets the database's sockets send at once.
 //!
-//! sqlx leaves Nagle's algorithm on and keeps its socket to itself. The word that ends a `COPY` is a
-//! few bytes behind a large message, so it would wait until the server's kernel has acknowledged
+//! sqlx leaves Nagle's algorithm on and keeps its socket to itself. The word that ends a `COPY` is
+//! a few bytes behind a large message, so it would wait until the server's kernel has acknowledged
 //! what came before: up to 40 ms for each `COPY`, many times what the rows take. The kernel hands
 //! out a second handle on each of a process's own sockets, which is all that is needed.
 

@@ -1,5 +1,5 @@
-//! Who writes which streams: each writer has a share of them, a batcher and a connection of its own,
-//! so that one commits while another's rows go in. A stream is always the same one's.
+//! Who writes which streams: each writer has a share of them, a batcher and a connection of its
+//! own, so that one commits while another's rows go in. A stream is always the same one's.
 
 use tokio::sync::mpsc;
 

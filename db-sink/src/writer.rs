@@ -5,8 +5,8 @@
 //! batch is tried until it is committed, and nothing is read meanwhile but what the queues hold. A
 //! commit whose answer was lost shows in the positions that the next attempt reads.
 //!
-//! What the position says is not there goes in by `COPY`, which fails by a row that is there all the
-//! same; then the transaction is rolled back and the batch inserted with care.
+//! What the position says is not there goes in by `COPY`, which fails by a row that is there all
+//! the same; then the transaction is rolled back and the batch inserted with care.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -36,8 +36,8 @@ const KEYS: &str = "\
     FROM TABLE WHERE account_id = $1 AND $2 <= ts AND ts < $3 AND CONDITION \
     AND ($4::smallint IS NULL OR market_id = $4) AND ($5::bigint IS NULL OR order_id = $5)";
 
-/// `LIMIT 1` has each row looked up by its key: a planner that is wrong about how many rows a window
-/// has, as of the latest ones it often is, would read all of them to join them.
+/// `LIMIT 1` has each row looked up by its key: a planner that is wrong about how many rows a
+/// window has, as of the latest ones it often is, would read all of them to join them.
 const ROWS: &str = "\
     SELECT COLUMNS FROM (SELECT ts, sequence, sub KEYS \
       ORDER BY ts DIRECTION, sequence DIRECTION, sub DIRECTION LIMIT $6 OFFSET $7) AS page \

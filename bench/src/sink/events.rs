@@ -72,16 +72,16 @@ impl Events {
     /// In batches of at least so many rows, as the sink makes them of events that have queued up.
     pub fn batches(&self, rows_max: usize) -> Result<Vec<Rows>, BenchError> {
         let streams = Streams::of(&self.catalog);
-        let mut batches = vec![Rows::default()];
+        let (mut batches, mut batch) = (Vec::new(), Rows::default());
         for event in &self.all {
-            if batches.last().is_some_and(|batch| rows_max <= batch.len()) {
-                batches.push(Rows::default());
+            if rows_max <= batch.len() {
+                batches.push(std::mem::take(&mut batch));
             }
             let frame = Frame::parse(&event.frame).map_err(BenchError::Decode)?;
             let market = streams.at(event.stream).market.as_ref();
-            let batch = batches.last_mut().expect("there is one from the beginning");
             batch.append(&frame, market).map_err(BenchError::Frames)?;
         }
+        batches.push(batch);
         Ok(batches)
     }
 

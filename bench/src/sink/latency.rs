@@ -1,5 +1,5 @@
-//! From an event on its queue to its rows in the database, visible to anybody: at a steady rate, the
-//! sink as it is by default.
+//! From an event on its queue to its rows in the database, visible to anybody: at a steady rate,
+//! the sink as it is by default.
 //!
 //! An event's time runs from when it was due, whether Redis had taken it by then or not, until a
 //! look from another connection finds the position of its stream at it or beyond.

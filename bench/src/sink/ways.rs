@@ -38,8 +38,8 @@ const PIPELINE: usize = 1000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// `INSERT … SELECT unnest(…)` of the trades alone, nothing else: no other table, no candles, no
-    /// position.
+    /// `INSERT … SELECT unnest(…)` of the trades alone, nothing else: no other table, no candles,
+    /// no position.
     TradesAlone,
     /// The sink's own writer on the trades alone, with candles and position.
     WriterOnTrades,

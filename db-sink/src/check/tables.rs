@@ -1,9 +1,9 @@
 //! What of a row is compared: every column as a whole number, read alike from a row that was made
 //! of a frame and from the database; and a digest of rows that both sides add up.
 //!
-//! Of a row the digest takes each column's remainder by a prime, weighs it by the column, and weighs
-//! their sum by the row's place in the stream. So a changed value shows, and so do two that changed
-//! places; only a change by a multiple of that prime in one column does not.
+//! Of a row the digest takes each column's remainder by a prime, weighs it by the column, and
+//! weighs their sum by the row's place in the stream. So a changed value shows, and so do two that
+//! changed places; only a change by a multiple of that prime in one column does not.
 
 use std::fmt::Write;
 
@@ -12,7 +12,8 @@ use chrono::DateTime;
 use crate::layout::{Column, TableRow, Value};
 use crate::tables::{BalanceChangeRow, FillRow, OrderEventRow, Rows, TradeRow, TransferRow};
 
-/// Both sides compute with 64 bits and must not pass them: 27 columns of 31 + 24 bits, then 31 + 30.
+/// Both sides compute with 64 bits and must not pass them: 27 columns of 31 + 24 bits, then 31 +
+/// 30.
 const PRIME: i64 = 2_147_483_647;
 const COLUMN_WEIGHT_STEP: i64 = 611_953;
 const NULL_REMAINDER: i64 = 1_234_567_891;
