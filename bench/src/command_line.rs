@@ -276,6 +276,16 @@ struct RestArgs {
 }
 
 impl RestArgs {
+    fn run(&self, machine: &Machine) -> Result<String, BenchError> {
+        let (settings, load) = (self.settings(), Load::read());
+        let figures = rest::run(&settings, |step| {
+            let (kind, connections) = (step.kind.name(), step.connections);
+            eprintln!("{kind}, {connections}: {:.0} a second", step.answered_per_second);
+        })?;
+        let report = rest::report::Report::of(machine, load, &settings, &figures);
+        text(&report, self.json)
+    }
+
     fn settings(&self) -> rest::Settings {
         let RestArgs { dir, connections, resting, milliseconds, open_percent, .. } = self;
         let (dir, open_percent) = (dir.clone(), *open_percent);
@@ -398,15 +408,7 @@ pub fn run(command_line: CommandLine) -> Result<String, BenchError> {
             let report = queries::report::Report::of(&machine, load, &settings, &figures);
             text(&report, args.json)
         }
-        Verb::Rest(args) => {
-            let (settings, load) = (args.settings(), Load::read());
-            let figures = rest::run(&settings, |step| {
-                let (kind, connections) = (step.kind.name(), step.connections);
-                eprintln!("{kind}, {connections}: {:.0} a second", step.answered_per_second);
-            })?;
-            let report = rest::report::Report::of(&machine, load, &settings, &figures);
-            text(&report, args.json)
-        }
+        Verb::Rest(args) => args.run(&machine),
         Verb::Streams(args) => args.run(&machine),
         Verb::Sink(args) => args.run(&machine),
         Verb::Outage(args) => args.run(&machine),
