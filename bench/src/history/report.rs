@@ -56,8 +56,8 @@ impl fmt::Display for Report<'_> {
         table(out, &rows)?;
         writeln!(
             out,
-            "\neach over one connection, {} times or for ten seconds; statements and the pages they \
-             looked at for one more\n",
+            "\neach over one connection, {} times or for ten seconds; statements and the pages \
+             they looked at for one more\n",
             self.requests
         )?;
         let mut rows = vec![TIMES.map(str::to_owned)];
