@@ -15,7 +15,7 @@ pub struct HistoryArgs {
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Trades of the market in the year
-    #[arg(long, default_value_t = 10_000_000)]
+    #[arg(long, default_value_t = 5_000_000)]
     #[arg(value_parser = value_parser!(u64).range(4000..=100_000_000))]
     trades: u64,
     /// Seed of the year

@@ -1,6 +1,7 @@
 //! What the gateway is asked, and how many rows it has to answer.
 
 use std::net::SocketAddr;
+use std::slice::from_ref;
 
 use serde::de::IgnoredAny;
 
@@ -161,7 +162,7 @@ fn fills<'a>(year: &Year, accounts: &'a Accounts, questions: &mut Vec<Question<'
     let ascending = ("sortDirection", "Asc".to_owned());
     ask("maker", &maker.1, &[], Some(PAGE));
     ask("maker, 1000", &maker.1, &[("limit", "1000".to_owned())], Some(1000));
-    ask("maker, oldest first", &maker.1, std::slice::from_ref(&ascending), Some(PAGE));
+    ask("maker, oldest first", &maker.1, from_ref(&ascending), Some(PAGE));
     for offset in [10_000, 100_000, 1_000_000] {
         let deep = [("offset", offset.to_string())];
         let rows = PAGE.min((year.trades as usize).saturating_sub(offset));
