@@ -19,7 +19,7 @@ use crate::refill::{Order, Page, Refill};
 use crate::streams::Streams;
 
 /// An engine that runs beats and says what it lists more often than that.
-const ENGINE_WAIT: Duration = Duration::from_secs(5);
+const ENGINE_WAIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Fetched, while the one before it is worked on.
 const PAGES_AHEAD: usize = 1;
@@ -30,8 +30,8 @@ pub enum JournalError {
     RedisUrl(#[source] RedisError),
     #[error("Redis failed")]
     Redis(#[from] RedisError),
-    #[error("the engine's heartbeat is not valid JSON")]
-    Heartbeat(#[from] serde_json::Error),
+    #[error("what the engine says of itself is not valid JSON")]
+    Json(#[from] serde_json::Error),
     #[error("no engine within {0:?}: its journal can be read only while it runs")]
     EngineAway(Duration),
     #[error("nobody reads the journal any more")]
@@ -51,13 +51,12 @@ impl Archive {
     pub async fn open(config: &Config, catalog: Catalog) -> Result<Archive, JournalError> {
         let client = Client::open(config.redis_url.as_str()).map_err(JournalError::RedisUrl)?;
         let listing = SharedCatalog::new(catalog);
+        // Whatever its version: the first life of an engine says 0 until something is listed.
+        let published = said(&client, config.redis_deadline, keys::CATALOG).await?;
+        listing.take(serde_json::from_slice(&published)?);
         let (followed, redis_url) = (listing.clone(), config.redis_url.clone());
         let follow = tokio::spawn(async move { followed.follow(&redis_url).await });
-        let archive = Archive { client, listing, _follow: AbortOnDropHandle::new(follow) };
-        if !archive.listing.said(ENGINE_WAIT).await {
-            return Err(JournalError::EngineAway(ENGINE_WAIT));
-        }
-        Ok(archive)
+        Ok(Archive { client, listing, _follow: AbortOnDropHandle::new(follow) })
     }
 
     /// What is listed by now.
@@ -67,18 +66,8 @@ impl Archive {
 
     /// The last durable frame, or one shortly before it.
     pub async fn ends_at(&self, deadline: Duration) -> Result<Sequence, JournalError> {
-        let mut connection = connect(&self.client, deadline).await?;
-        let until = Instant::now() + ENGINE_WAIT;
-        loop {
-            let heartbeat: Option<Vec<u8>> = connection.get(keys::HEARTBEAT).await?;
-            if let Some(heartbeat) = heartbeat {
-                return Ok(serde_json::from_slice::<Heartbeat>(&heartbeat)?.sequence);
-            }
-            if until < Instant::now() {
-                return Err(JournalError::EngineAway(ENGINE_WAIT));
-            }
-            sleep(LOOK_EVERY).await;
-        }
+        let heartbeat = said(&self.client, deadline, keys::HEARTBEAT).await?;
+        Ok(serde_json::from_slice::<Heartbeat>(&heartbeat)?.sequence)
     }
 
     pub fn pages(&self, config: &Config, streams: &Arc<Streams>) -> Pages {
@@ -94,6 +83,22 @@ impl Archive {
         };
         let work = refill.run(orders_in, pages_out, CancellationToken::new());
         Pages { orders, pages, _refill: AbortOnDropHandle::new(tokio::spawn(work)) }
+    }
+}
+
+/// What the engine keeps under a key while it runs; waited for.
+async fn said(client: &Client, deadline: Duration, key: &str) -> Result<Vec<u8>, JournalError> {
+    let mut connection = connect(client, deadline).await?;
+    let until = Instant::now() + ENGINE_WAIT;
+    loop {
+        let found: Option<Vec<u8>> = connection.get(key).await?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        if until < Instant::now() {
+            return Err(JournalError::EngineAway(ENGINE_WAIT));
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 
