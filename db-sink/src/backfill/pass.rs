@@ -63,17 +63,14 @@ impl Pass<'_> {
             retry_max,
             Readiness::default(),
         );
-        let (client, told) = (archive.client.clone(), Arc::clone(&streams));
-        let progress = Progress::new(streams.all().len(), Utc::now().timestamp_micros());
-        let (written, streams_told) = (writer.tally(), told);
         let trim = Trim {
-            client,
-            streams: streams_told,
+            client: archive.client.clone(),
+            streams: Arc::clone(&streams),
             deadline,
             retry_max,
             committed,
-            tally: written,
-            progress,
+            tally: writer.tally(),
+            progress: Progress::new(streams.all().len(), Utc::now().timestamp_micros()),
         };
         let counting = Arc::clone(tally);
         let relay = async move { counting.relay(batches, counted_out).await };

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use db_sink::batcher::{Batch, Batcher};
-use db_sink::checkpoint::{self, Position};
+use db_sink::checkpoint::Position;
 use db_sink::feed::Entry;
-use db_sink::sink::Readiness;
 use db_sink::streams::Streams;
 use db_sink::writer::Writer;
 use db_sink::{SinkError, Timescale, TimescaleMode};
-use protocol::StreamCursor;
 use tokio::sync::mpsc;
 
+use crate::running::writer;
 use crate::servers::World;
 use crate::story::{Story, assert_stored, counts, position};
 
@@ -35,12 +34,7 @@ impl Bench {
     }
 
     async fn writer(&self) -> Writer {
-        let mut database = self.world.database();
-        let connection = database.connection().await.unwrap();
-        let claim = checkpoint::claim(connection, &self.streams).await.unwrap().unwrap();
-        let (streams, config) = (Arc::clone(&self.streams), &self.world.config);
-        let (write_by, pause) = (config.write_by, config.retry_max);
-        Writer::new(database, streams, claim, write_by, pause, Readiness::default()).0
+        writer(&self.world, &self.streams, self.world.config.write_by).await
     }
 
     /// The story's frames in `range` as one batch, by a sink that stands right before them.
@@ -59,9 +53,7 @@ impl Bench {
             positions[SOL_USDC].sequence = self.story.frames[before].0.0;
         }
         let (outbound, inbound) = mpsc::channel(range.len().max(1));
-        for (sequence, bytes) in &self.story.frames[range] {
-            let id = StreamCursor { milliseconds: sequence.0, counter: 0 };
-            let entry = Entry { stream: SOL_USDC, id, frame: bytes.clone() };
+        for entry in self.story.entries(SOL_USDC, range) {
             outbound.send(entry).await.unwrap();
         }
         let age_max = self.world.config.age_max;

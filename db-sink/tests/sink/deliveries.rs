@@ -5,21 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db_sink::batcher::{Batch, Batcher};
-use db_sink::checkpoint::{self, Position};
-use db_sink::feed::Entry;
+use db_sink::checkpoint::Position;
 use db_sink::layout::{TableRow, Value};
-use db_sink::sink::Readiness;
 use db_sink::streams::Streams;
 use db_sink::tables::Rows;
 use db_sink::writer::{Writer, Written};
 use db_sink::{SinkError, WriteBy};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use protocol::StreamCursor;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::running::writer;
 use crate::servers::World;
 use crate::story::{Story, assert_stored, position};
 
@@ -116,9 +114,8 @@ impl Play<'_> {
             if let Some(before) = from.checked_sub(1) {
                 positions[stream].sequence = story.frames[before].0.0;
             }
-            for (sequence, bytes) in &story.frames[from..to] {
-                let id = StreamCursor { milliseconds: sequence.0, counter: 0 };
-                outbound.try_send(Entry { stream, id, frame: bytes.clone() }).unwrap();
+            for entry in story.entries(stream, from..to) {
+                outbound.try_send(entry).unwrap();
             }
         }
         drop(outbound);
@@ -204,14 +201,6 @@ impl Play<'_> {
         assert_rows(&mut self.connection, &rows.balance_changes).await;
         assert_rows(&mut self.connection, &rows.transfers).await;
     }
-}
-
-async fn writer(world: &World, streams: &Arc<Streams>, write_by: WriteBy) -> Writer {
-    let mut database = world.database();
-    let connection = database.connection().await.unwrap();
-    let claim = checkpoint::claim(connection, streams).await.unwrap().unwrap();
-    let pause = world.config.retry_max;
-    Writer::new(database, Arc::clone(streams), claim, write_by, pause, Readiness::default()).0
 }
 
 /// Every table refuses rows while `refused` names it; `commit` refuses at the end.

@@ -1,10 +1,14 @@
 //! A whole sink that runs, and the queues it reads, filled as the engine fills them.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use db_sink::checkpoint;
 use db_sink::sink::{End, Readiness};
-use db_sink::{Sink, SinkError};
+use db_sink::streams::Streams;
+use db_sink::writer::Writer;
+use db_sink::{Sink, SinkError, WriteBy};
 use protocol::keys;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
@@ -79,4 +83,13 @@ pub async fn stream_length(redis: &MultiplexedConnection, story: &Story) -> usiz
 
 pub fn story(world: &World, symbol: &str, frames: usize, seed: u64) -> Story {
     Story::trading(world.catalog.market_by_symbol(symbol).unwrap(), frames, seed)
+}
+
+/// A writer alone, which has claimed the streams.
+pub async fn writer(world: &World, streams: &Arc<Streams>, write_by: WriteBy) -> Writer {
+    let mut database = world.database();
+    let connection = database.connection().await.unwrap();
+    let claim = checkpoint::claim(connection, streams).await.unwrap().unwrap();
+    let pause = world.config.retry_max;
+    Writer::new(database, Arc::clone(streams), claim, write_by, pause, Readiness::default()).0
 }

@@ -1,5 +1,8 @@
 //! Frames as the engine would emit them, and what must come of them in the database.
 
+use std::ops::Range;
+
+use db_sink::feed::Entry;
 use db_sink::klines::{self, Candle, CandleKey, Candles};
 use db_sink::tables::Rows;
 use protocol::{
@@ -133,6 +136,15 @@ impl Story {
             rows.append(&Frame::parse(bytes).unwrap(), self.market.as_ref()).unwrap();
         }
         rows
+    }
+
+    /// Its frames in `range` as the feed hands them on; `stream` is its place in `Streams`.
+    pub fn entries(&self, stream: usize, range: Range<usize>) -> impl Iterator<Item = Entry> {
+        self.frames[range].iter().map(move |(sequence, bytes)| Entry {
+            stream,
+            id: StreamCursor { milliseconds: sequence.0, counter: 0 },
+            frame: bytes.clone(),
+        })
     }
 
     pub fn last(&self) -> u64 {

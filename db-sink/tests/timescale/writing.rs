@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use db_sink::batcher::{Batch, Batcher};
 use db_sink::checkpoint::{self, Position};
-use db_sink::feed::Entry;
 use db_sink::sink::Readiness;
 use db_sink::streams::Streams;
 use db_sink::writer::Writer;
 use db_sink::{SinkError, TimescaleMode, WriteBy};
-use protocol::StreamCursor;
 use tokio::sync::mpsc;
 
 use crate::server::World;
@@ -53,9 +51,7 @@ impl Bench {
             positions[SOL_USDC].sequence = self.story.frames[before].0.0;
         }
         let (outbound, inbound) = mpsc::channel(range.len().max(1));
-        for (sequence, bytes) in &self.story.frames[range] {
-            let id = StreamCursor { milliseconds: sequence.0, counter: 0 };
-            let entry = Entry { stream: SOL_USDC, id, frame: bytes.clone() };
+        for entry in self.story.entries(SOL_USDC, range) {
             outbound.send(entry).await.unwrap();
         }
         drop(outbound);
