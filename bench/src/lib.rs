@@ -11,6 +11,7 @@
 
 pub mod command_line;
 pub mod clock;
+pub mod cpu_time;
 pub mod recorder;
 pub mod listing;
 pub mod subject;

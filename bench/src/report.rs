@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::book::{BookFigures, FlowFigures};
 use crate::clock::WallClock;
 use crate::machine::Machine;
+use crate::place::FileSystem;
 
 /// All that `bench book` says. `Display` is the table; serialised it is the JSON.
 #[derive(Debug, Serialize)]
@@ -68,6 +69,17 @@ pub fn spread(of: &BookFigures) -> String {
 /// One digit behind the point.
 pub fn microseconds(ns: u64) -> String {
     format!("{:.1}", ns as f64 / 1e3)
+}
+
+/// What a whole exchange that is measured runs on.
+pub fn services(
+    out: &mut fmt::Formatter<'_>,
+    machine: &Machine,
+    place: &FileSystem,
+) -> fmt::Result {
+    let profile = if machine.debug_build { "debug" } else { "release" };
+    let FileSystem { device, kind, .. } = place;
+    writeln!(out, "services of the {profile} build, journal with fdatasync on {device} ({kind})")
 }
 
 /// The first column to the left, figures to the right, two spaces between.

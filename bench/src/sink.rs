@@ -10,7 +10,6 @@ use crate::pace::median;
 use crate::place::{FileSystem, Place};
 
 pub mod events;
-pub mod family;
 pub mod servers;
 pub mod ways;
 pub mod latency;

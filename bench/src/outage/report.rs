@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{OutageFigures, Settings, StageFigures, TurnFigures};
 use crate::machine::{Load, Machine};
 use crate::pace::median;
-use crate::report::{microseconds, table};
+use crate::report::{microseconds, services, table};
 
 /// All that `bench outage` says.
 #[derive(Debug, Serialize)]
@@ -74,14 +74,9 @@ const CATCHING_UP: [&str; 9] =
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (figures, place) = (self.figures, &self.figures.file_system);
-        let profile = if self.machine.debug_build { "debug" } else { "release" };
+        let figures = self.figures;
         writeln!(out, "{}\n{}", self.machine, self.load)?;
-        writeln!(
-            out,
-            "services of the {profile} build, journal with fdatasync on {} ({})",
-            place.device, place.kind
-        )?;
+        services(out, self.machine, &figures.file_system)?;
         writeln!(
             out,
             "{} trades a second, {} while the database catches up; {} orders over REST a second \

@@ -9,7 +9,6 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use nix::unistd::{SysconfVar, sysconf};
 use toml::{Table, Value};
 use xtask::artifacts::{Profile, build_services, repository_root};
 use xtask::client::Admin;
@@ -20,6 +19,7 @@ use xtask::stack::{Options, Stack};
 
 use super::requests::{self, Kind, Requests};
 use super::{load, load::Loop};
+use crate::cpu_time::cpu_time_of;
 use crate::error::BenchError;
 
 /// Enough for any number of orders.
@@ -204,17 +204,6 @@ fn configuration() -> Result<Table, BenchError> {
     });
     set("gateway", "limits", Value::Table(off.collect()));
     Ok(table)
-}
-
-/// User and system time of a process, from its `stat`.
-pub fn cpu_time_of(pid: i32) -> Result<Duration, BenchError> {
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).map_err(BenchError::io(Path::new(&path)))?;
-    // Behind the name, which may hold anything: fields 14 and 15 of all.
-    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    let per_second = sysconf(SysconfVar::CLK_TCK).map_err(BenchError::Clock)?.unwrap_or(100);
-    Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
 /// By name.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{RestFigures, Settings, StepFigures};
 use crate::machine::{Load, Machine};
-use crate::report::table;
+use crate::report::{services, table};
 
 /// All that `bench rest` says.
 #[derive(Debug, Serialize)]
@@ -67,13 +67,7 @@ const SPLIT: [&str; 15] = [
 impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}\n{}", self.machine, self.load)?;
-        let place = &self.figures.file_system;
-        let profile = if self.machine.debug_build { "debug" } else { "release" };
-        writeln!(
-            out,
-            "services of the {profile} build, journal with fdatasync on {} ({})",
-            place.device, place.kind
-        )?;
+        services(out, self.machine, &self.figures.file_system)?;
         writeln!(
             out,
             "signed ahead, all checked; {} ms a step; open loop: {} % of what the closed one did, \

@@ -15,7 +15,7 @@ use xtask::artifacts::repository_root;
 use xtask::places::Places;
 use xtask::private_servers::{Server, postgres};
 
-use super::family::cpu_time_of_family;
+use crate::cpu_time::cpu_time_of_family;
 use crate::error::BenchError;
 use crate::place::Place;
 

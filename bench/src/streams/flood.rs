@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::frames;
 use super::listeners::{Heard, Listeners, now_ns};
+use crate::cpu_time::cpu_time_of;
 use crate::error::BenchError;
 use crate::pace::{Schedule, wake_exactly};
 use crate::recorder::{Percentiles, Recorder};
-use crate::rest::exchange::cpu_time_of;
 
 /// In which nobody trades: all frames on its stream are ours.
 pub const SYMBOL: &str = "BTC_USDC";

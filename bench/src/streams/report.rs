@@ -8,7 +8,7 @@ use super::flood::FloodFigures;
 use super::trades::{Reached, TradesFigures};
 use super::{MemoryFigures, Settings, StreamsFigures};
 use crate::machine::{Load, Machine};
-use crate::report::table;
+use crate::report::{services, table};
 
 /// All that `bench streams` says.
 #[derive(Debug, Serialize)]
@@ -59,13 +59,7 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let figures = self.figures;
         writeln!(out, "{}\n{}", self.machine, self.load)?;
-        let place = &figures.file_system;
-        let profile = if self.machine.debug_build { "debug" } else { "release" };
-        writeln!(
-            out,
-            "services of the {profile} build, journal with fdatasync on {} ({})",
-            place.device, place.kind
-        )?;
+        services(out, self.machine, &figures.file_system)?;
         writeln!(
             out,
             "\n{} orders/s over REST, one trade each; ms until the first client has it, half of \
